@@ -1,0 +1,273 @@
+"""The writes, as values: what `Engine.commit` takes, and what it answers to each.
+
+A commit is one list of writes, applied atomically: if one of them is refused, none happens. Values
+let independent things share a transaction, and let an engine gather the commits of many callers
+into one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import msgspec
+
+from headrace.message import Message
+from headrace.record import Failure, QueueLimits, State
+
+Answer_co = TypeVar("Answer_co", covariant=True)
+
+LOST_LEASES_LIMIT = 3
+"""So many lost leases end a job as dead ("crash-loop"): it keeps killing its worker."""
+
+
+class Write(Generic[Answer_co]):
+    """One thing to be written; the type parameter is what the engine answers to it."""
+
+    __slots__ = ()
+
+
+# Sending ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The answer to `Send`.
+
+    Attributes:
+        replaced: ids of the jobs that `on_conflict="replace"` replaced.
+    """
+
+    replaced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Write[Sent]):
+    """Accept messages as jobs, in this order; all of them or none.
+
+    Refused with `DuplicateJob` (a live job holds a unique key, or an id is taken) or `QueueFull`.
+    """
+
+    messages: tuple[Message, ...]
+
+
+# Leases -------------------------------------------------------------------------------------------
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's time-limited right to run a job.
+
+    Attributes:
+        message: the job's envelope.
+        token: the fencing token; it only grows, over all claims of this job.
+        claim: a random id of the claim, beginning with the holder's name and a dot.
+        attempt: the number of this attempt, from 1.
+        lost: leases lost before; above 0 the job is given alone, and is to be run alone.
+        place: where the engine keeps the job; its own affair.
+    """
+
+    message: Message
+    token: int
+    claim: str
+    attempt: int = 1
+    lost: int = 0
+    place: int = 0
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job."""
+        return self.message.id
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """The answer to `Extend`.
+
+    Attributes:
+        lost: ids of the jobs whose lease was lost already.
+        cancelled: ids of the jobs that somebody asked to cancel.
+    """
+
+    lost: frozenset[str] = frozenset()
+    cancelled: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Extend(Write[Extended]):
+    """Keep leases for `seconds` from now (or for the message's own `lease`); the heartbeat."""
+
+    leases: tuple[Lease, ...]
+    seconds: float
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of one run.
+
+    Attributes:
+        lease: the lease it ran under; a stale one changes nothing.
+        to: the job's next state: any but `running`.
+        counted: whether it used up an attempt.
+        delay: seconds until it is due, if `to` is `scheduled`.
+        result: what it returned, as JSON, if `to` is `succeeded`.
+        failure: what went wrong; goes into the history. A plain release has none.
+    """
+
+    lease: Lease
+    to: State
+    counted: bool = True
+    delay: float = 0.0
+    result: msgspec.Raw | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The answer to `Settle`.
+
+    Attributes:
+        lost: ids of the jobs whose lease was stale; nothing was changed for them.
+    """
+
+    lost: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(Write[Settled]):
+    """Report what became of runs.
+
+    With `strict`, a stale lease refuses the whole commit with `LeaseLost`; else it is reported in
+    the answer, and the other settlements count.
+    """
+
+    settlements: tuple[Settlement, ...]
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """The answer to `Reclaim`.
+
+    Attributes:
+        returned: ids of the jobs that are ready again.
+        dead: ids of the jobs that lost their lease once too often.
+    """
+
+    returned: tuple[str, ...] = ()
+    dead: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaim(Write[Reclaimed]):
+    """Take back every lease of a worker that is known to be dead, without waiting for it to expire.
+
+    Each job counts a lost lease, with `failure` as the evidence.
+    """
+
+    holder: str
+    failure: Failure
+
+
+# Changes to jobs and queues -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The answer to a change of jobs.
+
+    Attributes:
+        states: the state of each job afterwards, by id; unknown ids are missing.
+        changed: ids of the jobs that the write changed.
+    """
+
+    states: dict[str, State] = field(default_factory=dict)
+    changed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJobs(Write[Changed]):
+    """Cancel waiting jobs at once; ask the workers of running ones (see `Extended.cancelled`)."""
+
+    ids: tuple[str, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryJobs(Write[Changed]):
+    """Make scheduled jobs due now and put dead ones back, with their attempts starting anew.
+
+    Refused with `DuplicateJob` when the unique key of a dead job lives again.
+    """
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeJobs(Write[Changed]):
+    """Delete finished jobs; end waiting ones as cancelled, cause "purged". Running ones stay."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EditJobs(Write[Changed]):
+    """Change what has not started: a new priority, or a new moment (seconds since 1970 UTC)."""
+
+    ids: tuple[str, ...]
+    priority: int | None = None
+    run_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseQueue(Write[None]):
+    """Let workers take nothing more from a queue, or let them again (`paused=False`)."""
+
+    queue: str
+    paused: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LimitQueue(Write[None]):
+    """Set when a queue is full."""
+
+    queue: str
+    limits: QueueLimits
+
+
+# The store ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The answer to `Put` and `Delete`.
+
+    Attributes:
+        version: the entry's version now, from 1; 0 after a deletion.
+    """
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Put(Write[Stored]):
+    """Remember a small thing.
+
+    Attributes:
+        key: its name.
+        value: its bytes.
+        expect: the version it must have now, 0 for "not there"; None does not care. Refused with
+            `Conflict` otherwise.
+        expires_after: seconds until it is forgotten; None keeps it.
+    """
+
+    key: str
+    value: bytes
+    expect: int | None = None
+    expires_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Write[Stored]):
+    """Forget a small thing; forgetting what is not there is no error."""
+
+    key: str
+    expect: int | None = None
