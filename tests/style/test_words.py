@@ -18,7 +18,7 @@ TRACE = re.compile(
 )
 SILENCED = re.compile(r"#\s*((ruff|flake8):\s*noqa|noqa|type:\s*ignore|mypy:)", re.IGNORECASE)
 # Which rule is silenced, then why; a whole file is never silenced.
-REASONED = re.compile(r"#\s*(noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*|type: ignore\[[\w, -]+\])\s+[#-]\s+\w+")
+REASONED = re.compile(r"#\s*(noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*|type: ignore\[[\w, -]+\])\s+[#-]\s+\S")
 
 
 def leftovers(name: str, text: str) -> Iterator[str]:
