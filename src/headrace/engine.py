@@ -18,7 +18,7 @@ from headrace.write import Lease, Write
 
 A = TypeVar("A")
 
-Topic = Literal["ready", "finished", "stored"]
+Topic = Literal["ready", "finished", "cancel", "stored"]
 Hint = Callable[[], None]
 Support = Literal["native", "never"]
 

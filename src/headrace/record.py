@@ -49,6 +49,8 @@ class Cause(StrEnum):
     CANCELLED = "cancelled"
     REPLACED = "replaced"
     PURGED = "purged"
+    REDRIVEN = "redriven"
+    UNREADABLE = "unreadable"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,0 +1,248 @@
+"""The database file: made, checked, migrated and opened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Literal
+
+import apsw
+
+from headrace.errors import EngineBusy, StorageCorrupt, StorageFull, StorageUnfit
+
+Durability = Literal["power", "crash"]
+
+APPLICATION_ID = 0x48445243  # "HDRC"
+PAGE_SIZE = 8192
+CHECKPOINT_PAGES = 4000
+JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
+
+_MIGRATIONS = sorted((Path(__file__).parent / "sql" / "migrations").glob("*.sql"))
+SCHEMA_VERSION = len(_MIGRATIONS)
+
+# Versions without the WAL-reset bug, which may lose commits (https://sqlite.org/wal.html).
+_FIXED_SINCE = (3, 51, 3)
+_BACKPORTS = ((3, 50, 7), (3, 44, 6))
+
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs"}
+)
+
+
+def check_version(version: str) -> None:
+    """Refuse an SQLite that may lose commits in WAL mode.
+
+    Raises:
+        StorageUnfit: it has the WAL-reset bug.
+    """
+    numbers = tuple(int(part) for part in version.split("."))
+    backported = any(fix <= numbers < (*fix[:2], 1_000) for fix in _BACKPORTS)
+    if numbers < _FIXED_SINCE and not backported:
+        raise StorageUnfit(
+            f"SQLite {version} may lose commits (the WAL-reset bug); upgrade apsw, whose wheels"
+            " bring 3.51.3 or later: pip install --upgrade apsw"
+        )
+
+
+def file_system(path: Path) -> str:
+    """Return the type of the file system that a path is on, or "" where it cannot be told."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return ""
+    target = str(path.resolve())
+    best, kind = "", ""
+    for line in mounts.read_text().splitlines():
+        _, point, found, *_ = line.split(" ")
+        point = point.replace("\\040", " ")
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, found
+    return kind
+
+
+def check_file_system(path: Path) -> None:
+    """Refuse a network file system: WAL needs memory that all processes share.
+
+    Raises:
+        StorageUnfit: it is one.
+    """
+    kind = file_system(path.parent)
+    if kind in _NETWORK_FILE_SYSTEMS or kind.startswith("fuse."):
+        raise StorageUnfit(
+            f"{path} is on a network file system ({kind}), where SQLite's locks and shared memory"
+            " do not hold: use a local disk, or allow_network_files=True for one host alone"
+        )
+
+
+class Database:
+    """One database file and how its connections are set up.
+
+    Args:
+        path: the file.
+        durability: "power" syncs every commit; "crash" leaves the last ones to the system's cache.
+        vfs: name of a registered SQLite VFS; for fault tests.
+    """
+
+    def __init__(self, path: Path, durability: Durability, vfs: str | None = None) -> None:
+        self.path = path
+        self.durability = durability
+        self._vfs = vfs
+
+    def prepare(self, boot: str) -> None:
+        """Make the file if there is none; bring its schema up to date.
+
+        Args:
+            boot: names this boot of the machine; leases of another one have no holder any more.
+
+        Raises:
+            StorageCorrupt: the file is damaged or somebody else's.
+            StorageUnfit: its schema is newer than this version of Headrace.
+        """
+        if not self.path.exists():
+            self._create(boot)
+        connection = self.connect()
+        try:
+            self._check_owner(connection)
+            _migrate(connection, boot)
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise StorageCorrupt(
+                f"{self.path} is damaged or not a database ({error}): nothing was changed; restore"
+                " a backup, or move the file away to begin anew"
+            ) from error
+        finally:
+            connection.close()
+
+    def connect(self) -> apsw.Connection:
+        """Return a new connection with every setting that the promises need."""
+        try:
+            connection = apsw.Connection(
+                str(self.path),
+                flags=apsw.SQLITE_OPEN_READWRITE,
+                vfs=self._vfs,
+                statementcachesize=200,
+            )
+        except apsw.CantOpenError as error:
+            raise StorageUnfit(
+                f"cannot open {self.path}: {error}; check path and rights"
+            ) from error
+        synchronous = "full" if self.durability == "power" else "normal"
+        for pragma in (
+            "journal_mode = wal",
+            f"synchronous = {synchronous}",
+            "fullfsync = 1",
+            "checkpoint_fullfsync = 1",
+            "foreign_keys = on",
+            "mmap_size = 0",
+            "temp_store = memory",
+            "trusted_schema = off",
+            "cell_size_check = on",
+            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+            f"journal_size_limit = {JOURNAL_LIMIT_BYTES}",
+            "cache_size = -65536",
+        ):
+            try:
+                connection.execute(f"pragma {pragma}").fetchall()
+            except (apsw.NotADBError, apsw.CorruptError):
+                break  # `prepare` says what is the matter
+        return connection
+
+    def _create(self, boot: str) -> None:
+        """Make a whole database under another name and give it its own at once.
+
+        Somebody who kills this process leaves no half-made file, and of two processes that make
+        the same one, the second finds the first's.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_name(f"{self.path.name}.new-{os.getpid()}")
+        try:
+            self._make(draft, boot)
+            _sync(draft, os.O_RDWR)
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, self.path)
+        except apsw.FullError as error:
+            raise StorageFull(f"no space to create {self.path}") from error
+        except OSError as error:
+            raise StorageUnfit(f"cannot create {self.path}: {error.strerror}") from error
+        finally:
+            for leftover in (
+                draft,
+                Path(f"{draft}-wal"),
+                Path(f"{draft}-shm"),
+                Path(f"{draft}-journal"),
+            ):
+                leftover.unlink(missing_ok=True)
+        _sync(self.path.parent, os.O_RDONLY)
+
+    def _make(self, draft: Path, boot: str) -> None:
+        try:
+            connection = apsw.Connection(str(draft), vfs=self._vfs)
+        except apsw.CantOpenError as error:
+            raise StorageUnfit(
+                f"cannot create {self.path}: {error}; check path and rights"
+            ) from error
+        try:
+            connection.execute(f"pragma page_size = {PAGE_SIZE}").fetchall()
+            connection.execute("pragma journal_mode = wal").fetchall()
+            connection.execute(f"pragma application_id = {APPLICATION_ID}").fetchall()
+            _migrate(connection, boot)
+        finally:
+            connection.close()
+
+    def _check_owner(self, connection: apsw.Connection) -> None:
+        owner = read_number(connection, "pragma application_id")
+        version = read_number(connection, "pragma user_version")
+        if owner != APPLICATION_ID:
+            raise StorageCorrupt(
+                f"{self.path} is not a Headrace database: nothing was changed; use another path"
+            )
+        if version > SCHEMA_VERSION:
+            raise StorageUnfit(
+                f"{self.path} has schema {version}, this Headrace knows up to {SCHEMA_VERSION}:"
+                " upgrade headrace, or use the version that wrote it"
+            )
+
+
+def read_number(connection: apsw.Connection, statement: str) -> int:
+    """Return the one number that a statement answers with."""
+    ((value,),) = connection.execute(statement).fetchall()
+    return int(str(value))
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _migrate(connection: apsw.Connection, boot: str) -> None:
+    """Apply what is missing, each migration with its number in one transaction."""
+    connection.set_busy_timeout(10_000)
+    try:
+        connection.execute("begin immediate").fetchall()
+    except apsw.BusyError as error:
+        raise EngineBusy("another process keeps the database locked; try again") from error
+    try:
+        version = read_number(connection, "pragma user_version")
+        for migration in _MIGRATIONS[version:]:
+            connection.execute(migration.read_text(encoding="utf-8")).fetchall()
+        connection.execute(f"pragma user_version = {max(version, SCHEMA_VERSION)}").fetchall()
+        _note_boot(connection, boot)
+        connection.execute("commit").fetchall()
+    except BaseException:
+        connection.execute("rollback").fetchall()
+        raise
+    finally:
+        connection.set_busy_timeout(0)
+
+
+def _note_boot(connection: apsw.Connection, boot: str) -> None:
+    """After a restart of the machine nobody holds a lease any more, and its clock began anew."""
+    rows = connection.execute("select boot from headrace_engine").fetchall()
+    if not rows:
+        connection.execute("insert into headrace_engine values (1, 0, ?)", (boot,)).fetchall()
+    elif rows[0][0] != boot:
+        connection.execute("update headrace_running set lease_until = -1e300").fetchall()
+        connection.execute("update headrace_engine set boot = ?", (boot,)).fetchall()

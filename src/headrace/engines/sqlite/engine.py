@@ -1,0 +1,442 @@
+"""The SQLite engine: an `Engine` on one file, for several processes of one machine."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from headrace.clock import Clock, SystemClock
+from headrace.engine import (
+    Capabilities,
+    Entry,
+    Hint,
+    Inspection,
+    Maintained,
+    Topic,
+    Tx,
+)
+from headrace.engines.sqlite import inspecting, leasing, reading, storing
+from headrace.engines.sqlite.ballast import Ballast
+from headrace.engines.sqlite.database import (
+    Database,
+    Durability,
+    check_file_system,
+    check_version,
+)
+from headrace.engines.sqlite.guard import guard, unguard
+from headrace.engines.sqlite.hints import Hints
+from headrace.engines.sqlite.keeping import maintain
+from headrace.engines.sqlite.plan import Plan, run
+from headrace.engines.sqlite.sending import send
+from headrace.engines.sqlite.transaction import Transaction
+from headrace.engines.sqlite.trouble import trouble
+from headrace.engines.sqlite.writer import Request, Writer
+from headrace.engines.sqlite.writes import ids_of, plan_of, topics_of
+from headrace.errors import EngineClosed, OutcomeUnknown, Unsupported, UsageError
+from headrace.ids import Ids
+from headrace.record import Filter, Page, QueueStatus, Record, State
+from headrace.reply import Reply
+from headrace.write import Lease, Send, Write
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+_JOINED_SEND_LIMIT = 64
+_BALLAST_BYTES = 16 * 1024 * 1024
+
+
+class SQLiteEngine:
+    """Queue, ledger and store in one SQLite file; see `headrace.engine.Engine` for the methods.
+
+    Args:
+        path: the database file; made when it is not there.
+        durability: "power": a commit is on the disk before it is answered; "crash": it survives
+            the end of any process, but a power cut may take the last ones.
+        clock: what tells the time.
+        ids: what makes claims' random names.
+        poll: seconds between looks for jobs, behind the hints.
+        ballast: bytes of disk kept in reserve for ending work when the disk is full.
+        transaction_limit: seconds for which a transaction may hold the write lock.
+        allow_network_files: use a network file system all the same, from one host only.
+        vfs: name of a registered SQLite VFS; for fault tests.
+
+    Raises:
+        StorageUnfit: the SQLite library may lose commits.
+    """
+
+    def __init__(  # noqa: PLR0913 - settings of one engine, each given by name
+        self,
+        path: str | Path,
+        *,
+        durability: Durability = "power",
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        poll: float = 1.0,
+        ballast: int = _BALLAST_BYTES,
+        transaction_limit: float = 1.0,
+        allow_network_files: bool = False,
+        vfs: str | None = None,
+    ) -> None:
+        check_version(apsw.sqlite_lib_version())
+        self.path = Path(path).expanduser().resolve()
+        self._clock = clock or SystemClock()
+        self._ids = ids or Ids(self._clock)
+        self._database = Database(self.path, durability, vfs)
+        self._ballast = Ballast(self.path.with_name(self.path.name + "-ballast"), ballast)
+        self._poll = poll
+        self._transaction_limit = transaction_limit
+        self._allow_network_files = allow_network_files
+        self._lock = threading.Lock()
+        self._session: _Session | None = None
+        self._inherited: list[_Session] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        return Capabilities(
+            durable="native", shared="native", transaction="native", adopt="never", backup="native"
+        )
+
+    # Opening and closing --------------------------------------------------------------------------
+
+    def open(self) -> Reply[None]:
+        """Make or check the file, and start to serve."""
+        session = self._session
+        if session is not None and session.usable():
+            return Reply.of(None)
+        return _in_thread(self._open)
+
+    def _open(self) -> None:
+        with self._lock:
+            if self._session is not None:
+                if self._session.usable():
+                    return
+                self._session.close()
+            if not self._allow_network_files:
+                check_file_system(self.path)
+            self._database.prepare(self._clock.boot())
+            self._ballast.fill()
+            self._session = self._new_session()
+
+    def close(self) -> Reply[None]:
+        """Write what was handed over, then let go of the file."""
+        return _in_thread(self._close)
+
+    def _close(self) -> None:
+        with self._lock:
+            session, self._session = self._session, None
+        if session is not None and session.pid == os.getpid():
+            session.close()
+
+    def _new_session(self) -> _Session:
+        return _Session(self._database, self._ballast, self._ids.nonce(), self._plans(), self._poll)
+
+    def _current(self) -> _Session:
+        """Return this process's own session; a forked child gets one at its first use."""
+        session = self._session
+        if session is None:
+            raise EngineClosed(f"{self.path} is not open: call open() first")
+        if session.pid != os.getpid():
+            self._lock = threading.Lock()  # the parent's may have been held when it forked
+            # Never closed here: the connections in it belong to the parent.
+            self._inherited.append(session)
+            session = self._session = self._new_session()
+        return session
+
+    def _plans(self) -> _Plans:
+        return _Plans(
+            join=lambda messages: send(messages, self._clock.now()),
+            waits=lambda queues: leasing.claimable_in(queues, self._clock.now()),
+        )
+
+    # Writing --------------------------------------------------------------------------------------
+
+    def apply(self, write: Write[A], tx: Tx | None = None) -> Reply[A]:
+        """Commit one write."""
+        if tx is not None:
+            return self._commit_in(tx, [write]).map(lambda answers: answers[0])
+        small = isinstance(write, Send) and len(write.messages) <= _JOINED_SEND_LIMIT
+        joins = small and all(m.unique_key is None for m in write.messages)  # type: ignore[attr-defined] # it is a Send
+        return self._put(
+            Request(
+                plan=lambda: plan_of(write, self._clock),
+                reply=Reply[A](),
+                messages=write.messages if joins else (),  # type: ignore[attr-defined] # it is a Send
+                ids=lambda: ids_of([write]),
+                topics=topics_of(write),
+                accepts=isinstance(write, Send),
+                ends=not isinstance(write, Send),
+            )
+        )
+
+    def commit(self, writes: Sequence[Write[Any]], tx: Tx | None = None) -> Reply[tuple[Any, ...]]:
+        """Commit several writes, all or none."""
+        if tx is not None:
+            return self._commit_in(tx, writes)
+        accepts = all(isinstance(write, Send) for write in writes)
+        return self._put(
+            Request(
+                plan=lambda: self._all(writes),
+                reply=Reply[tuple[Any, ...]](),
+                ids=lambda: ids_of(writes),
+                topics=_union(writes),
+                accepts=accepts,
+                ends=not accepts,
+            )
+        )
+
+    def _all(self, writes: Sequence[Write[Any]]) -> Plan[tuple[Any, ...]]:
+        answers: list[Any] = []
+        for write in writes:
+            answers += [(yield from plan_of(write, self._clock))]
+        return tuple(answers)
+
+    def _commit_in(self, tx: Tx, writes: Sequence[Write[Any]]) -> Reply[tuple[Any, ...]]:
+        if not isinstance(tx, Transaction):
+            raise UsageError(f"{type(tx).__name__} is not a transaction of this engine")
+        return tx.run(lambda: self._all(writes), _union(writes), ids_of(writes))
+
+    def _put(self, request: Request) -> Reply[Any]:
+        try:
+            self._current().writer.put(request)
+        except EngineClosed as error:
+            request.reply.fail(error)
+        return request.reply
+
+    def begin(self) -> Tx:
+        """Begin a transaction on a connection of its own."""
+        session = self._current()
+        return Transaction(
+            self._database.connect, self._transaction_limit, session.hint, session.stop_after
+        )
+
+    def adopt(self, connection: object) -> Tx:
+        """Declared unsupported: POSIX locks forbid a second library on the same file."""
+        raise Unsupported(
+            f"the SQLite engine cannot join the transaction of a {type(connection).__name__}: use"
+            " `ctx.transaction()`, whose execute() writes your tables in Headrace's file"
+        )
+
+    # The queue ------------------------------------------------------------------------------------
+
+    def lease(
+        self, queues: Sequence[str], *, limit: int, seconds: float, holder: str, wait: float = 0.0
+    ) -> Reply[tuple[Lease, ...]]:
+        """Claim jobs."""
+        names = self._rotated(tuple(queues))
+        clock = self._clock
+        claim = leasing.Claim(
+            queues=names, limit=limit, seconds=seconds, name=f"{holder}.{self._ids.nonce()}"
+        )
+        return self._put(
+            Request(
+                plan=lambda: leasing.lease(claim, clock.now(), clock.monotonic()),
+                reply=Reply[tuple[Lease, ...]](),
+                queues=names,
+                patience=SystemClock().monotonic() + wait if wait > 0 else 0.0,
+            )
+        )
+
+    def _rotated(self, queues: tuple[str, ...]) -> tuple[str, ...]:
+        """Begin with another queue each time, so that the first one is not always served first."""
+        if len(queues) < 2:  # noqa: PLR2004 - nothing to rotate
+            return queues
+        start = int(self._ids.fraction() * len(queues))
+        return queues[start:] + queues[:start]
+
+    def depth(self, queues: Sequence[str] = ()) -> Reply[tuple[QueueStatus, ...]]:
+        """Tell how queues are doing."""
+        return self._read(lambda: reading.depth(queues, self._clock.now()))
+
+    # The ledger -----------------------------------------------------------------------------------
+
+    def get(self, ids: Sequence[str]) -> Reply[dict[str, Record]]:
+        """Tell all about jobs."""
+        return self._read(lambda: reading.get(ids, self._clock.now()))
+
+    def states(self, ids: Sequence[str]) -> Reply[dict[str, State]]:
+        """Tell the states of jobs."""
+        return self._read(lambda: reading.states(ids, self._clock.now()))
+
+    def find(self, where: Filter, *, limit: int = 100, cursor: str | None = None) -> Reply[Page]:
+        """List jobs, newest first."""
+        return self._read(lambda: reading.find(where, limit, cursor, self._clock.now()))
+
+    # The store ------------------------------------------------------------------------------------
+
+    def load(self, key: str) -> Reply[Entry | None]:
+        """Tell what is remembered under a key."""
+        return self._read(lambda: storing.load(key, self._clock.now()))
+
+    def scan(self, prefix: str, *, limit: int = 1000, after: str = "") -> Reply[tuple[Entry, ...]]:
+        """Tell what is remembered under keys that begin alike."""
+        return self._read(lambda: storing.scan(prefix, limit, after, self._clock.now()))
+
+    def _read(self, plan: Callable[[], Plan[T]]) -> Reply[T]:
+        try:
+            return self._current().read(lambda connection: _snapshot(connection, plan()))
+        except EngineClosed as error:
+            return Reply.failed(error)
+
+    # Looking after it -----------------------------------------------------------------------------
+
+    def watch(self, topic: Topic, hint: Hint) -> Callable[[], None]:
+        """Pass on hints, from this process and others."""
+        return self._current().hints.watch(topic, hint)
+
+    def maintain(self) -> Reply[Maintained]:
+        """Reap, expire and prune a little."""
+        clock = self._clock
+        self._ballast.fill()
+        return self._put(
+            Request(
+                plan=lambda: maintain(clock.now(), clock.monotonic()),
+                reply=Reply[Maintained](),
+                topics=("ready", "finished"),
+                ends=True,
+            )
+        )
+
+    def inspect(self) -> Reply[Inspection]:
+        """Read back the settings and say what they guarantee."""
+        try:
+            return self._current().read(
+                lambda connection: inspecting.inspect(connection, self._database, self._ballast)
+            )
+        except EngineClosed as error:
+            return Reply.failed(error)
+
+    def backup(self, target: Path) -> Reply[None]:
+        """Copy a snapshot to a new file while everything goes on."""
+        return _in_thread(lambda: inspecting.backup(self._database, target))
+
+
+class _Plans:
+    """What a session's writer needs of the engine's thinking."""
+
+    def __init__(
+        self,
+        join: Callable[[Sequence[Any]], Plan[Any]],
+        waits: Callable[[Sequence[str]], Plan[float]],
+    ) -> None:
+        self.join = join
+        self.waits = waits
+
+
+class _Session:
+    """What one process holds while the engine is open: a writer, a reader, and its hints."""
+
+    def __init__(
+        self, database: Database, ballast: Ballast, name: str, plans: _Plans, poll: float
+    ) -> None:
+        self.pid = os.getpid()
+        self._path = database.path
+        self.hints = Hints(database.path.with_name(database.path.name + "-hints"), name)
+        self._broken = False
+        self._connect = database.connect
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="headrace-reader")
+        self._connection: apsw.Connection | None = None
+        self.writer = Writer(
+            connect=database.connect,
+            reserve=ballast,
+            join=plans.join,
+            waits=lambda connection, queues: run(connection, plans.waits(queues)),
+            hint=self.hint,
+            poll=poll,
+        )
+        guard(self._path)
+        self._stop_watching = self.hints.watch("ready", self.writer.look)
+        self.writer.start()
+        self._at_exit = weakref.finalize(self, _Session._abandon, self.writer, self.hints)
+
+    @staticmethod
+    def _abandon(writer: Writer, hints: Hints) -> None:
+        writer.close()
+        hints.close()
+
+    def usable(self) -> bool:
+        """Whether it can go on: not after a commit whose outcome is unknown."""
+        return not self._broken and not self.writer.failed and self.pid == os.getpid()
+
+    def hint(self, topics: Iterable[Topic]) -> None:
+        """Tell everybody what was committed."""
+        for topic in topics:
+            self.hints.give(topic)
+
+    def stop_after(self, unknown: OutcomeUnknown) -> None:
+        """Refuse further calls: whether a commit happened is not known."""
+        self._broken = True
+        self.writer.stop_after(unknown)
+
+    def read(self, look: Callable[[apsw.Connection], T]) -> Reply[T]:
+        """Look into the database on the reader's thread."""
+        reply: Reply[T] = Reply()
+        if self._broken or self.writer.failed:
+            reply.fail(EngineClosed("the engine stopped after a failure: open it again"))
+            return reply
+
+        def work() -> None:
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                    self._connection.set_busy_timeout(1000)
+                reply.resolve(look(self._connection))
+            except apsw.Error as error:
+                reply.fail(trouble(error).error)
+            except Exception as error:  # noqa: BLE001 - it is told to the caller
+                reply.fail(error)
+
+        try:
+            self._reader.submit(work)
+        except RuntimeError:
+            reply.fail(EngineClosed("the engine is closed"))
+        return reply
+
+    def close(self) -> None:
+        """Write what was handed over, then let go of everything."""
+        self._at_exit.detach()
+        self._stop_watching()
+        self.writer.close()
+        self.hints.close()
+        self._reader.shutdown(wait=True)
+        if self._connection is not None:
+            self._connection.close()
+        unguard(self._path)
+
+
+def _snapshot(connection: apsw.Connection, plan: Plan[T]) -> T:
+    """Run a plan that only reads, all of it on one state of the database."""
+    connection.execute("begin").fetchall()
+    try:
+        return run(connection, plan)
+    finally:
+        connection.execute("rollback").fetchall()
+
+
+def _union(writes: Sequence[Write[Any]]) -> tuple[Topic, ...]:
+    return tuple(dict.fromkeys(topic for write in writes for topic in topics_of(write)))
+
+
+def _in_thread(work: Callable[[], None]) -> Reply[None]:
+    """Do something slow and rare without keeping the caller's loop waiting."""
+    reply: Reply[None] = Reply()
+
+    def target() -> None:
+        try:
+            work()
+        except apsw.Error as error:
+            reply.fail(trouble(error).error)
+        except Exception as error:  # noqa: BLE001 - it is told to the caller
+            reply.fail(error)
+        else:
+            reply.resolve(None)
+
+    threading.Thread(target=target, name="headrace-open", daemon=True).start()
+    return reply

@@ -1,0 +1,200 @@
+"""How jobs are claimed, kept and lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from headrace.engines.sqlite.life import end_all, lose, make_ready
+from headrace.engines.sqlite.plan import Plan, do, document
+from headrace.message import Message
+from headrace.record import Cause, Failure, State
+from headrace.write import Extend, Extended, Lease, Reclaim, Reclaimed
+
+
+class _Row(msgspec.Struct, array_like=True):
+    seq: int
+    attempts: int
+    lost: int
+    message: Message
+
+
+class _RawRow(msgspec.Struct, array_like=True):
+    seq: int
+    attempts: int
+    lost: int
+    message: msgspec.Raw
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker asks for.
+
+    Attributes:
+        queues: names of the queues, in the order in which they are looked at.
+        limit: jobs at most.
+        seconds: how long the leases last.
+        name: the claim's random id, beginning with the holder's.
+    """
+
+    queues: tuple[str, ...]
+    limit: int
+    seconds: float
+    name: str
+
+
+_WAKE_STEPS = 10
+_NONCE_LENGTH = 17  # a dot and 16 digits
+
+_rows = msgspec.json.Decoder(list[_Row]).decode
+_raw_rows = msgspec.json.Decoder(list[_RawRow]).decode
+_message = msgspec.json.Decoder(Message).decode
+
+
+def lease(claim: Claim, now: float, monotonic: float) -> Plan[tuple[Lease, ...]]:
+    """Claim jobs for a worker."""
+    yield from wake_due(now)
+    rows = yield do("claim_queues", document(claim.queues))
+    place = {name: index for index, name in enumerate(claim.queues)}
+    found = sorted(rows, key=lambda row: place[row[0]])
+    suspects = [-queue for _, queue, _, suspect in found if suspect]
+    if suspects:
+        return (yield from _take(claim, suspects[:1], 1, now, monotonic))
+    filled = [queue for _, queue, ready, _ in found if ready]
+    return (yield from _take(claim, filled, claim.limit, now, monotonic)) if filled else ()
+
+
+def claimable_in(queues: Sequence[str], now: float) -> Plan[float]:
+    """Return the seconds until one of the queues may have a job to claim; 0 means now."""
+    ((ready, due),) = yield do("claim_soon", document(queues))
+    if ready:
+        return 0.0
+    return float("inf") if due is None else max(0.0, due - now)
+
+
+def wake_due(now: float) -> Plan[int]:
+    """Make due jobs ready and end those that are too late; return how many were too late."""
+    ended = 0
+    # In steps of a thousand, and not for ever: others want to write, too.
+    for _ in range(_WAKE_STEPS):
+        ((due, late),) = yield do("claim_lookout", now)
+        if due:
+            ((chosen,),) = yield do("due_pick", now)
+            yield do("scheduled_delete", chosen)
+            yield from make_ready(msgspec.json.decode(chosen))
+        if late:
+            ((chosen,),) = yield do("late_pick", now)
+            ended += yield from _end_late(msgspec.json.decode(chosen), now)
+        if not due and not late:
+            break
+    return ended
+
+
+def _end_late(seqs: Sequence[int], now: float) -> Plan[int]:
+    failure = Failure(cause=Cause.EXPIRED, message="it was not started before it expired")
+    yield from end_all(seqs, State.DEAD, failure, now)
+    return len(seqs)
+
+
+def _take(
+    claim: Claim, queues: Sequence[int], limit: int, now: float, monotonic: float
+) -> Plan[tuple[Lease, ...]]:
+    ((token,),) = yield do("claim_token")
+    picked: list[int] = []
+    # Two rounds: a fair share of each queue, then what other queues left over.
+    for share in (max(1, limit // len(queues)), limit):
+        for queue in queues:
+            room = min(share, limit - len(picked))
+            if room > 0:
+                picked += yield from _pick(queue, room)
+    late = yield do("late_among", document(picked), now)
+    if late:
+        yield from _end_late([seq for (seq,) in late], now)
+        picked = [seq for seq in picked if (seq,) not in late]
+    chosen = document(picked)
+    yield do("claim_take", chosen, token, claim.name, monotonic + claim.seconds)
+    leases = yield from _read(claim, chosen, token, now)
+    special = [lease for lease in leases if lease.message.lease is not None]
+    if special:
+        yield from extend(Extend(tuple(special), claim.seconds), monotonic)
+    return leases
+
+
+def _pick(queue: int, limit: int) -> Plan[list[int]]:
+    """Take the first jobs of a queue out of it: they are neighbours, so one range is deleted."""
+    ((chosen,),) = yield do("claim_pick", queue, limit)
+    seqs: list[int] = msgspec.json.decode(chosen)
+    if seqs:
+        yield do("claim_forget", queue, len(seqs))
+    return seqs
+
+
+def _read(claim: Claim, chosen: str, token: int, now: float) -> Plan[tuple[Lease, ...]]:
+    ((text,),) = yield do("claim_read", chosen)
+    try:
+        rows = _rows(text)
+    except msgspec.DecodeError:
+        rows = yield from _set_unreadable_aside(_raw_rows(text), now)
+    return tuple(
+        Lease(
+            message=row.message,
+            token=token,
+            claim=claim.name,
+            attempt=row.attempts + 1,
+            lost=row.lost,
+            place=row.seq,
+        )
+        for row in rows
+    )
+
+
+def _set_unreadable_aside(rows: Sequence[_RawRow], now: float) -> Plan[list[_Row]]:
+    """End what this version cannot read as dead letters, so that nothing else waits behind them."""
+    readable: list[_Row] = []
+    for row in rows:
+        try:
+            message = _message(row.message)
+        except msgspec.DecodeError as error:
+            failure = Failure(
+                cause=Cause.UNREADABLE, message=f"the envelope cannot be read: {error}"
+            )
+            yield from end_all([row.seq], State.DEAD, failure, now)
+        else:
+            readable.append(_Row(row.seq, row.attempts, row.lost, message))
+    return readable
+
+
+def claims(leases: Sequence[Lease]) -> str:
+    """Return the document that proves leases."""
+    return document([(lease.place, lease.token, lease.claim) for lease in leases])
+
+
+def extend(write: Extend, monotonic: float) -> Plan[Extended]:
+    """Keep leases; tell which are lost and which jobs are to be cancelled."""
+    leases = write.leases
+    rows = yield do("stale", claims(leases))
+    lost = frozenset(leases[index].job_id for (index,) in rows)
+    seconds = write.seconds
+    kept = [
+        (lease.place, lease.token, lease.claim, lease.message.lease or seconds) for lease in leases
+    ]
+    yield do("extend", document(kept), monotonic)
+    ((asked,),) = yield do("cancelling_any")
+    if not asked:
+        return Extended(lost=lost)
+    ids = {lease.place: lease.job_id for lease in leases}
+    rows = yield do("cancelling_among", document(list(ids)))
+    return Extended(lost=lost, cancelled=frozenset(ids[seq] for seq, _ in rows) - lost)
+
+
+def reclaim(write: Reclaim, now: float) -> Plan[Reclaimed]:
+    """Take back the leases of a holder that is known to be dead."""
+    rows = yield do("running_of_holder", write.holder, len(write.holder) + _NONCE_LENGTH)
+    return (yield from lose(rows, write.failure, now))
+
+
+def reap(now: float, monotonic: float) -> Plan[Reclaimed]:
+    """Take back the leases that have expired."""
+    rows = yield do("running_expired", monotonic)
+    failure = Failure(cause=Cause.LEASE_LOST, message="the lease expired without a heartbeat")
+    return (yield from lose(rows, failure, now))

@@ -1,0 +1,170 @@
+"""The steps of a job's life that several writes share: becoming ready, ending, losing a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from headrace.engines.sqlite.plan import Plan, do, document
+from headrace.message import Retention
+from headrace.record import Cause, Failure, State
+from headrace.write import LOST_LEASES_LIMIT, Reclaimed
+
+Group = tuple[int, str]
+
+DEFAULT_RETENTION = Retention()
+
+
+class Ending(msgspec.Struct, array_like=True, frozen=True):
+    """How one job ends other than well.
+
+    Attributes:
+        seq: the job's place.
+        state: cancelled or dead.
+        attempt: attempts made.
+        keep: seconds to keep it.
+        failure: why.
+    """
+
+    seq: int
+    state: State
+    attempt: int
+    keep: float
+    failure: Failure
+
+
+class HistoryEntry(msgspec.Struct, array_like=True, frozen=True):
+    """A run that did not succeed."""
+
+    seq: int
+    number: int
+    counted: bool
+    failure: Failure
+
+
+def keep_for(state: State, retention: Retention | None) -> float:
+    """Return the seconds that a finished job is kept."""
+    retention = retention or DEFAULT_RETENTION
+    return retention.dead if state is State.DEAD else retention.succeeded
+
+
+def make_ready(seqs: Sequence[int]) -> Plan[None]:
+    """Let jobs that are in no table of waiting or running ones be claimed."""
+    chosen = document(seqs)
+    yield do("ready_insert", chosen)
+    yield from elect((yield from groups_of(chosen)))
+
+
+def groups_of(seqs: str) -> Plan[list[Group]]:
+    """Return the order-key groups that some of these jobs belong to."""
+    rows = yield do("groups_of", seqs)
+    return [(queue, key) for queue, key in rows]
+
+
+def elect(groups: Iterable[Group]) -> Plan[None]:
+    """Give each group the front it should have: its oldest job that does not wait for a moment."""
+    for group in groups:
+        front = yield do("front", *group)
+        if front and front[0][1]:
+            continue  # it runs; whoever ends it elects again
+        chosen = yield from _candidate(group)
+        old = front[0][0] if front else None
+        if old is not None and (chosen is None or chosen[2] != old):
+            yield do("ready_delete", document([old]))
+        if chosen is None:
+            yield do("front_delete", *group)
+        else:
+            yield do("ready_one", *chosen)
+            yield do("front_set", *group, chosen[2])
+
+
+def _candidate(group: Group) -> Plan[tuple[int, int, int] | None]:
+    """Return (queue, rank, seq) of the member whose turn it is, or None if the group waits."""
+    after = 0
+    while members := (yield do("group_members", *group, after)):
+        for seq, skip, waits, queue, rank in members:
+            if not waits:
+                return (queue, rank, seq)
+            if not skip:
+                return None
+            after = seq
+    return None
+
+
+def end(endings: Sequence[Ending], now: float) -> Plan[None]:
+    """End live jobs, whatever state they are in."""
+    if not endings:
+        return
+    seqs = document([ending.seq for ending in endings])
+    groups = yield from groups_of(seqs)
+    yield do("finish_failed", document(endings), now)
+    yield do("ready_delete", seqs)
+    yield do("running_delete", seqs)
+    yield do("scheduled_delete", seqs)
+    yield from forget_live(seqs, now)
+    yield from elect(groups)
+
+
+def forget_live(seqs: str, now: float) -> Plan[None]:
+    """Forget what only matters while jobs live, and take them off their queues' counts."""
+    yield do("finish_count", seqs, now)
+    yield do("ordered_delete", seqs)
+    yield do("unique_delete", seqs)
+    yield do("expiry_delete", seqs)
+    yield do("cancelling_delete", seqs)
+
+
+def retentions(seqs: Sequence[int]) -> Plan[dict[int, Retention]]:
+    """Return the retentions of those jobs that have one of their own."""
+    rows = yield do("retention_of", document(seqs))
+    return {seq: msgspec.json.decode(text, type=Retention) for seq, text in rows}
+
+
+def end_all(seqs: Sequence[int], state: State, failure: Failure, now: float) -> Plan[None]:
+    """End live jobs for one and the same reason; their attempts are read from the tally."""
+    if not seqs:
+        return
+    own = yield from retentions(seqs)
+    rows = yield do("tallies", document(seqs))
+    endings = [
+        Ending(seq, state, attempts, keep_for(state, own.get(seq)), failure)
+        for seq, attempts in rows
+    ]
+    yield from end(endings, now)
+
+
+def lose(
+    rows: Iterable[tuple[int, str, str, int, int]], failure: Failure, now: float
+) -> Plan[Reclaimed]:
+    """Take running jobs from holders that are gone: (seq, claim, id, attempts, lost) each."""
+    returned: dict[int, str] = {}
+    looped: dict[int, str] = {}
+    history: list[HistoryEntry] = []
+    for seq, claim, job_id, attempts, lost in rows:
+        evidence = msgspec.structs.replace(failure, holder=claim.rpartition(".")[0])
+        history.append(HistoryEntry(seq, attempts + 1, counted=False, failure=evidence))
+        (looped if lost + 1 >= LOST_LEASES_LIMIT else returned)[seq] = job_id
+    if not history:
+        return Reclaimed()
+    yield do("history_insert", document(history), now)
+    yield do("tally_add", document([(entry.seq, 0, 1) for entry in history]))
+    crash_loop = msgspec.structs.replace(history[-1].failure, cause=Cause.CRASH_LOOP)
+    yield from end_all(list(looped), State.DEAD, crash_loop, now)
+    ready = yield from give_back(list(returned), now)
+    return Reclaimed(tuple(returned[seq] for seq in ready), tuple(looped.values()))
+
+
+def give_back(seqs: Sequence[int], now: float) -> Plan[list[int]]:
+    """Make running jobs ready; those that somebody asked to cancel end instead."""
+    chosen = document(seqs)
+    asked = yield do("cancelling_among", chosen)
+    yield do("running_delete", chosen)
+    cancelled = {seq for seq, _ in asked}
+    ready = [seq for seq in seqs if seq not in cancelled]
+    if ready:
+        yield from make_ready(ready)
+    for seq, reason in asked:
+        failure = Failure(cause=Cause.CANCELLED, message=reason)
+        yield from end_all([seq], State.CANCELLED, failure, now)
+    return ready

@@ -1,0 +1,54 @@
+"""A plan: what a call does to the database, thought out without I/O.
+
+A plan is a generator. It yields statements, is sent their rows, and returns an answer; whoever
+runs it decides on which connection and in which transaction. A batch crosses into SQLite as one
+JSON document and one statement: SQLite works on it without the interpreter lock, which a thread
+that binds row by row would have to win back, against a busy event loop, for every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+T = TypeVar("T")
+
+Statement = tuple[str, tuple[Any, ...]]
+Rows = list[tuple[Any, ...]]
+Plan = Generator[Statement, Rows, T]
+
+_SQL = Path(__file__).parent / "sql"
+_encode = msgspec.json.Encoder().encode
+
+
+@cache
+def sql(name: str) -> str:
+    """Return the text of `sql/NAME.sql`."""
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def do(name: str, *parameters: Any) -> Statement:
+    """Return the statement `sql/NAME.sql` with its parameters."""
+    return sql(name), parameters
+
+
+def document(values: Sequence[Any]) -> str:
+    """Return a batch as the JSON document that a statement takes apart."""
+    return _encode(values).decode()
+
+
+def run(connection: apsw.Connection, plan: Plan[T]) -> T:
+    """Run a plan on a connection, within whatever transaction is open there."""
+    try:
+        statement = next(plan)
+        while True:
+            rows = connection.execute(*statement).fetchall()
+            statement = plan.send(rows)
+    except StopIteration as end:
+        answer: T = end.value
+        return answer

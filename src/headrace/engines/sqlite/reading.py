@@ -1,0 +1,150 @@
+"""What the ledger and the queues tell."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from headrace.engines.sqlite.plan import Plan, Rows, do, document, sql
+from headrace.errors import InvalidOption
+from headrace.message import Message
+from headrace.record import (
+    Attempt,
+    Failure,
+    Filter,
+    Page,
+    QueueLimits,
+    QueueStatus,
+    Record,
+    State,
+)
+
+_message: Callable[[str], Message] = msgspec.json.Decoder(Message).decode
+_failure: Callable[[str], Failure] = msgspec.json.Decoder(Failure).decode
+
+# What selects the jobs of a state, without looking at all others.
+_IN_STATE = {
+    State.SUCCEEDED: "job.seq in (select seq from headrace_finished where state = 'succeeded')",
+    State.CANCELLED: "job.seq in (select seq from headrace_finished where state = 'cancelled')",
+    State.DEAD: "job.seq in (select seq from headrace_finished where state = 'dead')",
+    State.RUNNING: "job.seq in (select seq from headrace_running)",
+    State.SCHEDULED: "scheduled.run_at > ?1",
+    State.READY: "finished.seq is null and running.seq is null"
+    " and coalesce(scheduled.run_at, ?1) <= ?1",
+}
+
+
+def get(ids: Sequence[str], now: float) -> Plan[dict[str, Record]]:
+    """Return all that is known of jobs, by id."""
+    wanted = " where job.id in (select value from json_each(?2))"
+    rows = yield sql("records") + wanted, (now, document(ids))
+    records = yield from _records(rows)
+    return {record.id: record for record in records}
+
+
+def states(ids: Sequence[str], now: float) -> Plan[dict[str, State]]:
+    """Return the states of jobs, by id."""
+    rows = yield do("job_where", document(ids), now)
+    return {job_id: State(state) for _, job_id, state in rows}
+
+
+def find(where: Filter, limit: int, cursor: str | None, now: float) -> Plan[Page]:
+    """Return a page of jobs, newest first."""
+    conditions, parameters = _conditions(where, cursor)
+    text = sql("records") + f" where {' and '.join(conditions)} order by job.seq desc limit ?"
+    rows = yield text, (now, *parameters, limit + 1)
+    records = yield from _records(rows[:limit])
+    more = len(rows) > limit
+    return Page(tuple(records), str(rows[limit - 1][0]) if more else None)
+
+
+def _conditions(where: Filter, cursor: str | None) -> tuple[list[str], list[Any]]:
+    conditions, parameters = ["1"], list[Any]()
+
+    def add(condition: str, *values: Any) -> None:
+        conditions.append(condition)
+        parameters.extend(values)
+
+    if cursor is not None:
+        if not cursor.isdecimal():
+            raise InvalidOption(f"cursor {cursor!r:.80}: pass on the one that the last page gave")
+        add("job.seq < ?", int(cursor))
+    if where.states:
+        add("(" + " or ".join(_IN_STATE[state] for state in where.states) + ")")
+    if where.queues:
+        add("queue.name in (select value from json_each(?))", document(where.queues))
+    if where.tasks:
+        add("job.task in (select value from json_each(?))", document(where.tasks))
+    for tag in where.tags:
+        add("job.seq in (select seq from headrace_tag where tag = ?)", tag)
+    if where.cause is not None:
+        add("finished.failure ->> 'cause' = ?", where.cause)
+    return conditions, parameters
+
+
+def _records(rows: Rows) -> Plan[list[Record]]:
+    past = yield do("history", document([row[0] for row in rows]))
+    history: dict[int, list[Attempt]] = defaultdict(list)
+    for seq, number, ended_at, counted, failure in past:
+        history[seq].append(
+            Attempt(
+                number=number, ended_at=ended_at, counted=bool(counted), failure=_failure(failure)
+            )
+        )
+    return [_record(row, tuple(history[row[0]])) for row in rows]
+
+
+def _record(row: tuple[Any, ...], history: tuple[Attempt, ...]) -> Record:
+    result, failure = row[12], row[13]
+    last = history[-1].failure if history else None
+    return Record(
+        message=_message(row[1]),
+        accepted_at=row[2],
+        state=State(row[3]),
+        reason=row[4],
+        attempt=row[5],
+        lost=row[6],
+        run_at=row[7],
+        finished_at=row[8],
+        kept_until=row[9],
+        cancel_asked=bool(row[10]),
+        holder=row[11].rpartition(".")[0],
+        result=None if result is None else msgspec.Raw(result),
+        failure=_failure(failure) if failure is not None else last,
+        history=history,
+    )
+
+
+def depth(names: Sequence[str], now: float) -> Plan[tuple[QueueStatus, ...]]:
+    """Return how queues are doing."""
+    rows = yield do("queue_status", now)
+    known = {row[0]: _status(row, now) for row in rows}
+    if not names:
+        return tuple(known.values())
+    return tuple(known.get(name) or QueueStatus(name=name) for name in names)
+
+
+def _status(row: tuple[Any, ...], now: float) -> QueueStatus:
+    name, total, scheduled, running, size, paused, max_depth, max_bytes, *rest = row
+    rate, drained, drained_from, next_run_at = rest
+    return QueueStatus(
+        name=name,
+        ready=total - scheduled - running,
+        scheduled=scheduled,
+        running=running,
+        bytes=size,
+        paused=bool(paused),
+        limits=QueueLimits(max_depth=max_depth, max_bytes=max_bytes),
+        drain_rate=drain_rate(rate, drained, drained_from, now),
+        due_in=None if next_run_at is None else max(0.0, next_run_at - now),
+    )
+
+
+def drain_rate(rate: float, drained: int, drained_from: float, now: float) -> float:
+    """Return the jobs finished a second: of the window under way, once it says enough."""
+    elapsed = now - drained_from
+    current = drained / max(1.0, elapsed)
+    return current if elapsed > 1 else max(rate, current)

@@ -1,0 +1,1 @@
+insert into headrace_cancelling (seq, reason) values (?, ?) on conflict do nothing

@@ -1,0 +1,1 @@
+select key, value, version from headrace_entry where key = ?1 and (expires is null or expires > ?2)

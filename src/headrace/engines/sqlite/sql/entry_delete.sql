@@ -1,0 +1,1 @@
+delete from headrace_entry where key = ?

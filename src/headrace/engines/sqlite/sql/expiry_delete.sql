@@ -1,0 +1,1 @@
+delete from headrace_expiry where seq in (select value from json_each(?))

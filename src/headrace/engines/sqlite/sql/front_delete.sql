@@ -1,0 +1,1 @@
+delete from headrace_front where queue = ? and order_key = ?

@@ -1,0 +1,1 @@
+insert into headrace_queue (name, drained_from) values (?, ?) on conflict do nothing

@@ -1,0 +1,1 @@
+update headrace_queue set paused = ?2 where name = ?1

@@ -1,0 +1,1 @@
+insert into headrace_ready (queue, rank, seq) values (?, ?, ?) on conflict do nothing

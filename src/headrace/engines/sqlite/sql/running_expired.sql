@@ -1,0 +1,6 @@
+select running.seq, running.claim, job.id, coalesce(tally.attempts, 0), coalesce(tally.lost, 0)
+from headrace_running running
+join headrace_job job using (seq)
+left join headrace_tally tally using (seq)
+where running.lease_until < ?
+limit 1000

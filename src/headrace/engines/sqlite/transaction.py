@@ -1,0 +1,264 @@
+"""A transaction that users' own writes, new jobs and a completion share."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import apsw
+import apsw.ext
+
+from headrace.clock import SystemClock
+from headrace.engine import Topic
+from headrace.engines.sqlite.plan import Plan, run
+from headrace.engines.sqlite.trouble import trouble
+from headrace.errors import (
+    EngineBusy,
+    OutcomeUnknown,
+    StorageFull,
+    TransactionTimeout,
+    UsageError,
+)
+from headrace.reply import Reply
+
+_BUSY_SECONDS = 20.0
+_BACKOFF = 0.002
+_PROGRESS_STEPS = 20_000
+
+_OWN_PREFIX = "headrace_"
+_NEVER = frozenset(
+    {
+        apsw.SQLITE_TRANSACTION,
+        apsw.SQLITE_SAVEPOINT,
+        apsw.SQLITE_ATTACH,
+        apsw.SQLITE_DETACH,
+        apsw.SQLITE_PRAGMA,
+    }
+)
+_READS = frozenset(
+    {apsw.SQLITE_READ, apsw.SQLITE_SELECT, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE}
+)
+
+_Work = Callable[[], Any]
+
+
+class Transaction:
+    """A transaction with a connection and a thread of its own.
+
+    Its write lock is taken at the first write; reads before it see what is committed then. The
+    thread ends the transaction when the lock has been held for too long, whatever the caller does
+    meanwhile.
+
+    Args:
+        connect: opens a connection.
+        limit: seconds for which the write lock may be held.
+        hint: told the topics of what was committed.
+        broken: told of a commit whose outcome is unknown.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], apsw.Connection],
+        limit: float,
+        hint: Callable[[Iterable[Topic]], None],
+        broken: Callable[[OutcomeUnknown], None],
+    ) -> None:
+        self._connect = connect
+        self._limit = limit
+        self._hint = hint
+        self._broken = broken
+        self._time = SystemClock().monotonic
+        self._work: queue.SimpleQueue[tuple[_Work, Reply[Any]]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._connection: apsw.Connection | None = None
+        self._deadline: float | None = None
+        self._ended: Exception | None = None
+        self._topics: dict[Topic, None] = {}
+        self._ids: list[str] = []
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Reply[list[tuple[Any, ...]]]:
+        """Run one statement of the user's own; see `headrace.engine.Tx`."""
+        return self._hand_over(lambda: self._execute(sql, parameters))
+
+    def run(
+        self,
+        plan: Callable[[], Plan[Any]],
+        topics: Iterable[Topic] = (),
+        ids: Iterable[str] = (),
+    ) -> Reply[Any]:
+        """Run a plan of the engine's as a part of this transaction."""
+        return self._hand_over(lambda: self._plan(plan, topics, ids))
+
+    def commit(self) -> Reply[None]:
+        """Make everything durable."""
+        return self._hand_over(self._commit)
+
+    def rollback(self) -> Reply[None]:
+        """Undo everything; harmless after the end."""
+        if self._thread is None or self._ended is not None:
+            self._ended = self._ended or UsageError("this transaction was rolled back")
+            return Reply.of(None)
+        return self._hand_over(lambda: self._end(UsageError("this transaction was rolled back")))
+
+    def _hand_over(self, work: _Work) -> Reply[Any]:
+        if self._ended is not None:
+            return Reply.failed(self._ended)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._loop, name="headrace-tx", daemon=True)
+            self._thread.start()
+        reply: Reply[Any] = Reply()
+        self._work.put((work, reply))
+        if self._over():
+            self._refuse_the_rest()  # it ended meanwhile, and its thread may look no more
+        return reply
+
+    def _over(self) -> bool:
+        return self._ended is not None
+
+    # On the transaction's thread ------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        while not self._over():
+            left = None if self._deadline is None else max(0.0, self._deadline - self._time())
+            try:
+                work, reply = self._work.get(timeout=left)
+            except queue.Empty:
+                self._end(self._too_late())
+                break
+            self._answer(work, reply)
+        self._refuse_the_rest()
+
+    def _answer(self, work: _Work, reply: Reply[Any]) -> None:
+        try:
+            if self._deadline is not None and self._time() > self._deadline:
+                raise self._too_late()  # noqa: TRY301 - handled like what the work raises
+            answer = work()
+        except Exception as error:  # noqa: BLE001 - it is told to the caller
+            reply.fail(self._told(error))
+        else:
+            reply.resolve(answer)
+
+    def _told(self, error: Exception) -> Exception:
+        """Return the error for the caller; most of them end the transaction."""
+        late = self._deadline is not None and self._time() > self._deadline
+        if isinstance(error, apsw.InterruptError) and late:
+            error = self._too_late()
+        elif isinstance(error, apsw.AuthError):
+            return UsageError(
+                "a transaction's statements may not touch Headrace's own tables, pragmas or the"
+                " transaction itself"
+            )
+        elif isinstance(error, apsw.FullError):
+            error = StorageFull("the disk is full: the transaction was rolled back")
+        elif isinstance(error, (apsw.IOError, apsw.CorruptError, apsw.BusyError)):
+            error = trouble(error).error
+        elif isinstance(error, (apsw.Error, UsageError)):
+            return error  # the user's own statement was at fault; it changed nothing
+        self._end(error)
+        return error
+
+    def _too_late(self) -> TransactionTimeout:
+        return TransactionTimeout(
+            f"the transaction held the write lock for over {self._limit} s and was rolled back: do"
+            " slow work before its first write, or raise transaction_limit"
+        )
+
+    def _execute(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        connection = self._open()
+        connection.authorizer = _allow
+        try:
+            info = apsw.ext.query_info(connection, sql)
+            if info.query_remaining:
+                raise UsageError("one statement at a time: " + sql[:80])
+            if not info.is_readonly:
+                connection.authorizer = None
+                self._lock(connection)
+                connection.authorizer = _allow
+            return connection.execute(sql, tuple(parameters)).fetchall()
+        finally:
+            connection.authorizer = None
+
+    def _plan(
+        self, plan: Callable[[], Plan[Any]], topics: Iterable[Topic], ids: Iterable[str]
+    ) -> Any:
+        connection = self._open()
+        self._lock(connection)
+        answer = run(connection, plan())
+        self._topics.update(dict.fromkeys(topics))
+        self._ids += ids
+        return answer
+
+    def _open(self) -> apsw.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+            self._connection.set_progress_handler(self._out_of_time, _PROGRESS_STEPS)
+        return self._connection
+
+    def _out_of_time(self) -> bool:
+        return self._deadline is not None and self._time() > self._deadline
+
+    def _lock(self, connection: apsw.Connection) -> None:
+        if connection.in_transaction:
+            return
+        pause = threading.Event()
+        give_up = self._time() + _BUSY_SECONDS
+        while True:
+            try:
+                connection.execute("begin immediate").fetchall()
+            except apsw.BusyError:
+                if self._time() > give_up:
+                    raise EngineBusy(
+                        "the write lock was not to be had: nothing was written"
+                    ) from None
+                pause.wait(_BACKOFF)
+            else:
+                self._deadline = self._time() + self._limit
+                return
+
+    def _commit(self) -> None:
+        connection = self._connection
+        if connection is not None and connection.in_transaction:
+            try:
+                connection.execute("commit").fetchall()
+            except apsw.FullError:
+                raise
+            except apsw.Error as error:
+                unknown = OutcomeUnknown(
+                    f"the commit failed in a way that leaves open whether it happened ({error})",
+                    self._ids,
+                )
+                self._broken(unknown)
+                raise unknown from error
+        self._end(UsageError("this transaction was committed"))
+        if self._topics:
+            self._hint(self._topics)
+
+    def _end(self, why: Exception) -> None:
+        """Undo what is not committed and let go of everything."""
+        self._ended = why
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.set_progress_handler(None)
+            if connection.in_transaction:
+                connection.execute("rollback").fetchall()
+            connection.close()
+
+    def _refuse_the_rest(self) -> None:
+        while True:
+            try:
+                _, reply = self._work.get_nowait()
+            except queue.Empty:
+                return
+            reply.fail(self._ended or UsageError("this transaction has ended"))
+
+
+def _allow(
+    operation: int, first: str | None, _second: str | None, _database: str | None, _by: str | None
+) -> int:
+    """SQLite's question before it prepares a statement of the user's."""
+    if operation in _NEVER:
+        return apsw.SQLITE_DENY
+    ours = (first or "").lower().startswith(_OWN_PREFIX)
+    return apsw.SQLITE_DENY if ours and operation not in _READS else apsw.SQLITE_OK
