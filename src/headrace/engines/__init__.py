@@ -1,0 +1,1 @@
+"""The engines: one folder each, none of which knows another."""

@@ -1,0 +1,180 @@
+"""Every job, and the indexes that follow from what the jobs are."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from functools import partial
+
+from headrace.engines.memory.changes import Changes
+from headrace.engines.memory.job import Job
+from headrace.engines.memory.line import Line
+from headrace.record import QueueLimits, State
+
+
+class Alarms:
+    """Moments at which a job needs to be looked at again."""
+
+    def __init__(self) -> None:
+        self._moments: list[tuple[float, int, str]] = []
+
+    def set(self, moment: float, job: Job) -> None:
+        """Let `rung` tell of `job` from `moment` on."""
+        heapq.heappush(self._moments, (moment, job.place, job.id))
+
+    def rung(self, now: float) -> Iterator[str]:
+        """Yield the ids whose moment has come, each once; whether it still matters is not known."""
+        while self._moments and self._moments[0][0] <= now:
+            yield heapq.heappop(self._moments)[2]
+
+
+class Jobs:
+    """All jobs by id. Every change goes through `put` and `drop`, which keep the indexes."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._jobs: dict[str, Job] = {}
+        self._unique: dict[str, str] = {}
+        self._lines: dict[str, Line] = {}
+        self._place = 0
+        self._due = Alarms()
+        self._late = Alarms()
+        self._lapsing = Alarms()
+        self._outliving = Alarms()
+
+    def get(self, job_id: str) -> Job | None:
+        """Return a job by id."""
+        return self._jobs.get(job_id)
+
+    def newest_first(self) -> list[Job]:
+        """Return all jobs, the last accepted one first."""
+        return sorted(self._jobs.values(), key=lambda job: job.place, reverse=True)
+
+    def holding(self, unique_key: str) -> Job | None:
+        """Return the live job that holds a unique key."""
+        holder = self._unique.get(unique_key)
+        return None if holder is None else self._jobs[holder]
+
+    def held_by(self, holder: str) -> list[Job]:
+        """Return the jobs that a worker runs, oldest first."""
+        held = (job for job in self._jobs.values() if job.state is State.RUNNING)
+        return sorted((job for job in held if job.holder == holder), key=lambda job: job.place)
+
+    def line(self, queue: str) -> Line:
+        """Return a queue's line; a queue begins when it is first named in a write."""
+        if queue not in self._lines:
+            self._lines[queue] = Line(queue)
+            self._changes.note(partial(self._lines.pop, queue))
+        return self._lines[queue]
+
+    def known_line(self, queue: str) -> Line | None:
+        """Return a queue's line, if there is one."""
+        return self._lines.get(queue)
+
+    def lines(self) -> list[str]:
+        """Return the names of all queues there were."""
+        return sorted(self._lines)
+
+    def next_place(self) -> int:
+        """Return the next number in the order of acceptance."""
+        self._place += 1
+        return self._place
+
+    def put(self, job: Job) -> Job:
+        """Let `job` stand for its id from now on."""
+        self._replace(job.id, job)
+        return job
+
+    def drop(self, job: Job) -> None:
+        """Forget a job."""
+        self._replace(job.id, None)
+
+    def drained(self, queue: str, now: float) -> None:
+        """Note that a job of a queue was finished; `now` is monotonic."""
+        line = self.line(queue)
+        self._changes.note(partial(setattr, line, "drain", line.drain), "finished")
+        line.drain = line.drain.after(now)
+
+    def pause(self, queue: str, *, paused: bool) -> None:
+        """Let a queue give nothing, or give again."""
+        line = self.line(queue)
+        self._changes.note(partial(setattr, line, "paused", line.paused), "ready")
+        line.paused = paused
+
+    def limit(self, queue: str, limits: QueueLimits) -> None:
+        """Set when a queue is full."""
+        line = self.line(queue)
+        self._changes.note(partial(setattr, line, "limits", line.limits))
+        line.limits = limits
+
+    def due(self, now: float) -> Iterator[Job]:
+        """Yield the scheduled jobs whose moment has come."""
+        for job in self._rung(self._due, now):
+            if job.state is State.SCHEDULED and job.run_at is not None and job.run_at <= now:
+                yield job
+
+    def late(self, now: float) -> Iterator[Job]:
+        """Yield the waiting jobs that have expired."""
+        for job in self._rung(self._late, now):
+            if job.waiting and job.expires is not None and job.expires <= now:
+                yield job
+
+    def lapsed(self, monotonic: float) -> Iterator[Job]:
+        """Yield the running jobs whose lease has expired."""
+        for job in self._rung(self._lapsing, monotonic):
+            if job.state is State.RUNNING and job.lease_until <= monotonic:
+                yield job
+
+    def outlived(self, now: float) -> Iterator[Job]:
+        """Yield the finished jobs past their retention time."""
+        for job in self._rung(self._outliving, now):
+            if job.kept_until is not None and job.kept_until <= now:
+                yield job
+
+    def _rung(self, alarms: Alarms, now: float) -> Iterator[Job]:
+        for job_id in alarms.rung(now):
+            if (job := self._jobs.get(job_id)) is not None:
+                yield job
+
+    def _replace(self, job_id: str, new: Job | None) -> None:
+        old = self._jobs.get(job_id)
+        self._changes.note(partial(self._replace, job_id, old))
+        if old is not None:
+            self._unlink(old)
+        if new is not None:
+            self._link(new)
+
+    def _unlink(self, job: Job) -> None:
+        del self._jobs[job.id]
+        if job.state.terminal:
+            return
+        if (key := job.message.unique_key) is not None:
+            del self._unique[key]
+        self._freed(self.line(job.message.queue).remove(job))
+
+    def _link(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        self._set_alarms(job)
+        if job.state.terminal:
+            return
+        if (key := job.message.unique_key) is not None:
+            self._unique[key] = job.id
+        self._freed(self.line(job.message.queue).add(job))
+
+    def _set_alarms(self, job: Job) -> None:
+        if job.kept_until is not None:
+            self._outliving.set(job.kept_until, job)
+        if job.state is State.RUNNING:
+            self._lapsing.set(job.lease_until, job)
+        if job.waiting and job.expires is not None:
+            self._late.set(job.expires, job)
+        if job.run_at is not None:
+            self._due.set(job.run_at, job)
+
+    def _freed(self, claimable: bool) -> None:  # noqa: FBT001 - it is an answer passed on
+        if claimable:
+            self._changes.note(_nothing, "ready")
+
+
+def _nothing() -> None:
+    """Undo what needs no undoing: a hint may come too often."""

@@ -1,0 +1,256 @@
+"""What each write does to the memory engine's jobs and entries, and what it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from headrace.clock import Clock
+from headrace.engines.memory import job as life
+from headrace.engines.memory.entries import Entries
+from headrace.engines.memory.job import Job
+from headrace.engines.memory.jobs import Jobs
+from headrace.errors import DuplicateJob, InvalidOption, LeaseLost, QueueFull, Unsupported
+from headrace.message import VERSION, Message
+from headrace.record import Cause, State
+from headrace.write import (
+    CancelJobs,
+    Changed,
+    Delete,
+    EditJobs,
+    Extend,
+    Extended,
+    LimitQueue,
+    PauseQueue,
+    PurgeJobs,
+    Put,
+    Reclaim,
+    Reclaimed,
+    RetryJobs,
+    Send,
+    Sent,
+    Settle,
+    Settled,
+    Settlement,
+    Stored,
+    Write,
+)
+
+_RETRY_AFTER_MIN = 0.1
+_RETRY_AFTER_MAX = 60.0
+
+
+class Writer:
+    """Carries out writes, one after another; whoever calls it undoes them all if one is refused."""
+
+    def __init__(self, jobs: Jobs, entries: Entries, clock: Clock) -> None:
+        self._jobs = jobs
+        self._entries = entries
+        self._clock = clock
+        self._verbs: dict[type[Write[Any]], Callable[[Any], Any]] = {
+            Send: self._send,
+            Extend: self._extend,
+            Settle: self._settle,
+            Reclaim: self._reclaim,
+            CancelJobs: self._cancel,
+            RetryJobs: self._retry,
+            PurgeJobs: self._purge,
+            EditJobs: self._edit,
+            PauseQueue: lambda write: self._jobs.pause(write.queue, paused=write.paused),
+            LimitQueue: lambda write: self._jobs.limit(write.queue, write.limits),
+            Put: self._put,
+            Delete: self._delete,
+        }
+
+    def carry_out(self, write: Write[Any]) -> Any:
+        """Do what a write says and return its answer.
+
+        Raises:
+            Refused: it must not happen; what it did so far is for the caller to undo.
+            Unsupported: it is no write this engine knows.
+        """
+        verb = self._verbs.get(type(write))
+        if verb is None:
+            raise Unsupported(f"the memory engine does not know the write {type(write).__name__}")
+        return verb(write)
+
+    # Sending --------------------------------------------------------------------------------------
+
+    def _send(self, write: Send) -> Sent:
+        replaced: list[str] = []
+        for message in write.messages:
+            self._check(message)
+            if (rival := self._rival(message)) is not None:
+                self._end(life.cancelled(rival, Cause.REPLACED, "", self._clock.now()))
+                replaced.append(rival.id)
+            job = life.accepted(message, self._jobs.next_place(), self._clock.now())
+            self._check_room(job)
+            self._jobs.put(job)
+        return Sent(tuple(replaced))
+
+    def _check(self, message: Message) -> None:
+        if message.v != VERSION:
+            text = f"message {message.id}: version {message.v} is unknown here; upgrade Headrace"
+            raise InvalidOption(text)
+        if self._jobs.get(message.id) is not None:
+            raise DuplicateJob(f"job {message.id} was accepted before", message.id)
+
+    def _rival(self, message: Message) -> Job | None:
+        """Return the waiting job that a message replaces."""
+        if message.unique_key is None:
+            return None
+        rival = self._jobs.holding(message.unique_key)
+        if rival is not None and not (message.on_conflict == "replace" and rival.waiting):
+            raise _taken(message.unique_key, rival)
+        return rival
+
+    def _check_room(self, job: Job) -> None:
+        name = job.message.queue
+        line = self._jobs.line(name)
+        limits = line.limits
+        jobs_over = line.depth + 1 - (limits.max_depth if limits.max_depth is not None else 10**18)
+        bytes_over = (
+            line.bytes + job.size - (limits.max_bytes if limits.max_bytes is not None else 10**18)
+        )
+        if max(jobs_over, bytes_over) <= 0:
+            return
+        average = line.bytes / line.depth if line.depth else job.size
+        excess = max(jobs_over, bytes_over / average)
+        rate = line.drain.rate(self._clock.monotonic())
+        wait = excess / rate if rate else _RETRY_AFTER_MAX
+        wait = min(max(wait, _RETRY_AFTER_MIN), _RETRY_AFTER_MAX)
+        text = (
+            f"queue {name!r} is full ({line.depth} jobs, {line.bytes} bytes);"
+            f" try again in {wait:.1f} s"
+        )
+        raise QueueFull(text, name, wait)
+
+    # Leases ---------------------------------------------------------------------------------------
+
+    def _extend(self, write: Extend) -> Extended:
+        now = self._clock.monotonic()
+        lost: set[str] = set()
+        cancelled: set[str] = set()
+        for lease in write.leases:
+            job = self._jobs.get(lease.job_id)
+            if job is None or not job.holds(lease):
+                lost.add(lease.job_id)
+                continue
+            seconds = job.message.lease or write.seconds
+            self._jobs.put(replace(job, lease_until=now + seconds))
+            if job.cancelling is not None:
+                cancelled.add(job.id)
+        return Extended(frozenset(lost), frozenset(cancelled))
+
+    def _settle(self, write: Settle) -> Settled:
+        lost: set[str] = set()
+        for settlement in write.settlements:
+            if settlement.to is State.RUNNING:
+                raise InvalidOption("a run cannot be settled to `running`: extend its lease")
+            job = self._jobs.get(settlement.lease.job_id)
+            if job is not None and job.holds(settlement.lease):
+                self._settle_one(job, settlement)
+            else:
+                lost.add(settlement.lease.job_id)
+        if lost and write.strict:
+            raise LeaseLost(f"the lease of {', '.join(sorted(lost))} is no longer this worker's")
+        return Settled(frozenset(lost))
+
+    def _settle_one(self, job: Job, settlement: Settlement) -> None:
+        self._end(life.settled(job, settlement, self._clock.now()))
+
+    def _reclaim(self, write: Reclaim) -> Reclaimed:
+        returned: list[str] = []
+        dead: list[str] = []
+        for job in self._jobs.held_by(write.holder):
+            after = self._end(life.forsaken(job, write.failure, self._clock.now()))
+            if after.state is State.READY:
+                returned.append(job.id)
+            elif after.state is State.DEAD:
+                dead.append(job.id)
+        return Reclaimed(tuple(returned), tuple(dead))
+
+    # Changes --------------------------------------------------------------------------------------
+
+    def _cancel(self, write: CancelJobs) -> Changed:
+        def cancel(job: Job) -> Job | None:
+            if job.waiting:
+                return life.cancelled(job, Cause.CANCELLED, write.reason, self._clock.now())
+            if job.state is State.RUNNING and job.cancelling is None:
+                return replace(job, cancelling=write.reason)
+            return job
+
+        return self._change(write.ids, cancel)
+
+    def _retry(self, write: RetryJobs) -> Changed:
+        def retry(job: Job) -> Job | None:
+            if job.state is State.SCHEDULED:
+                return replace(job, state=State.READY, run_at=None)
+            if job.state is not State.DEAD:
+                return job
+            key = job.message.unique_key
+            if key is not None and (rival := self._jobs.holding(key)) is not None:
+                raise _taken(key, rival)
+            return life.redriven(job, self._clock.now())
+
+        return self._change(write.ids, retry)
+
+    def _purge(self, write: PurgeJobs) -> Changed:
+        def purge(job: Job) -> Job | None:
+            if job.waiting:
+                return life.cancelled(job, Cause.PURGED, "", self._clock.now())
+            return None if job.state.terminal else job
+
+        return self._change(write.ids, purge)
+
+    def _edit(self, write: EditJobs) -> Changed:
+        def edit(job: Job) -> Job | None:
+            if not job.waiting:
+                return job
+            if write.priority is not None:
+                job = replace(job, priority=write.priority)
+            if write.run_at is not None:
+                job = life.postponed(job, write.run_at, self._clock.now())
+            return job
+
+        return self._change(write.ids, edit)
+
+    def _change(self, ids: tuple[str, ...], change: Callable[[Job], Job | None]) -> Changed:
+        """Apply a change to each job; it returns the same job to leave it, None to delete it."""
+        states: dict[str, State] = {}
+        changed: set[str] = set()
+        for job_id in dict.fromkeys(ids):
+            if (job := self._jobs.get(job_id)) is None:
+                continue
+            after = change(job)
+            if after is None:
+                self._jobs.drop(job)
+            else:
+                states[job_id] = after.state
+            if after is not None and after != job:
+                self._end(after)
+            if after != job:
+                changed.add(job_id)
+        return Changed(states, frozenset(changed))
+
+    def _end(self, job: Job) -> Job:
+        """Put a job that may have come to its end."""
+        self._jobs.put(job)
+        if job.state.terminal:
+            self._jobs.drained(job.message.queue, self._clock.monotonic())
+        return job
+
+    # The store ------------------------------------------------------------------------------------
+
+    def _put(self, write: Put) -> Stored:
+        return self._entries.put(write, self._clock.now())
+
+    def _delete(self, write: Delete) -> Stored:
+        return self._entries.delete(write, self._clock.now())
+
+
+def _taken(unique_key: str, rival: Job) -> DuplicateJob:
+    text = f"unique key {unique_key!r} is held by job {rival.id}, which is {rival.state}"
+    return DuplicateJob(text, rival.id)
