@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,12 @@ import apsw
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+FILE_WIDTH = 160
+
+
+class NotMeasuredError(Exception):
+    """The figure cannot be taken here; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,12 @@ def machine(folder: Path) -> str:
     )
 
 
-def show(console: Console, title: str, figures: Iterable[Figure]) -> None:
+def console() -> Console:
+    """Return where the report goes: wide enough for its tables where that is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
+
+
+def show(output: Console, title: str, figures: Iterable[Figure]) -> None:
     """Print one table of figures."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("what", "target", "measured", "ratio", "durability", ""):
@@ -103,4 +115,4 @@ def show(console: Console, title: str, figures: Iterable[Figure]) -> None:
             figure.durability,
             figure.verdict(),
         )
-    console.print(table)
+    output.print(table)
