@@ -1,0 +1,74 @@
+"""Print this machine's figures beside the raw ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import gettempdir
+
+import click
+
+from benchmarks import (
+    big_file,
+    drain,
+    footprint,
+    latency,
+    plan,
+    raw_sqlite,
+    report,
+    sleepers,
+    submit,
+)
+from benchmarks.raw_sqlite import Ceiling
+from benchmarks.report import Figure
+
+GROUPS: dict[str, Callable[[plan.Plan, Ceiling], Iterator[Figure]]] = {
+    "submit": submit.measure,
+    "drain": drain.measure,
+    "latency": latency.measure,
+    "sleepers": sleepers.measure,
+    "big-file": big_file.measure,
+    "footprint": footprint.measure,
+}
+RAW_REPETITIONS = 9
+
+
+@click.command()
+@click.argument("groups", nargs=-1, type=click.Choice(list(GROUPS)))
+@click.option("--quick", is_flag=True, help="Small sizes: shows that it works, not how fast.")
+def main(groups: tuple[str, ...], *, quick: bool) -> None:
+    """Measure the raw ceiling, then Headrace: everything, or the groups named.
+
+    A missed target is printed, and fails nothing: figures depend on the machine.
+    """
+    console = report.console()
+    console.print(report.machine(Path(gettempdir())))
+    chosen = plan.QUICK if quick else plan.FULL
+    with console.status("raw ceiling"):
+        ceiling = raw_sqlite.measure(chosen.jobs, RAW_REPETITIONS)
+    figures = [
+        Figure("raw ceiling: send", measured=str(ceiling.send), durability="power"),
+        Figure(
+            "raw ceiling: process (claim, run, settle)",
+            measured=str(ceiling.process),
+            durability="power",
+        ),
+    ]
+    for name in groups or GROUPS:
+        with console.status(name):
+            figures += taken(name, chosen, ceiling)
+    report.show(console, "Headrace", figures)
+
+
+def taken(name: str, chosen: plan.Plan, ceiling: Ceiling) -> list[Figure]:
+    """Return a group's figures; one that cannot be taken says why, in its place."""
+    figures: list[Figure] = []
+    try:
+        figures.extend(GROUPS[name](chosen, ceiling))
+    except report.NotMeasuredError as error:
+        figures.append(Figure(name, missing=str(error)))
+    return figures
+
+
+if __name__ == "__main__":
+    main()
