@@ -8,7 +8,7 @@ token when it settles, and syncs every batch. What was tried to get here, on two
 - ids that grow (UUIDv7) instead of random ones: 1.5 times;
 - settling one batch and claiming the next in one transaction: 1.1 times;
 - claiming by a range of row ids, not through the index that the claim changes: 1.2 times;
-- no index over leases: a ceiling needs no reaper (with it, 0.87 of the rate);
+- no index over leases: a ceiling needs no reaper (with it, 0.86 of the rate);
 - no gain: settling by `json_each`, `values` or upsert; `without rowid`; other page sizes; a
   larger cache; rarer checkpoints; memory-mapped reads; an exclusive lock; prefilled columns.
 """
