@@ -54,7 +54,7 @@ class Send(Write[Sent]):
 # Leases -------------------------------------------------------------------------------------------
 
 
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
+class Lease(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A worker's time-limited right to run a job.
 
     Attributes:

@@ -16,6 +16,7 @@ Durability = Literal["power", "crash"]
 APPLICATION_ID = 0x48445243  # "HDRC"
 PAGE_SIZE = 8192
 CHECKPOINT_PAGES = 4000
+_SETUP_BUSY_MILLISECONDS = 10_000
 JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 _MIGRATIONS = sorted((Path(__file__).parent / "sql" / "migrations").glob("*.sql"))
@@ -126,6 +127,8 @@ class Database:
             raise StorageUnfit(
                 f"cannot open {self.path}: {error}; check path and rights"
             ) from error
+        # Somebody who closes the last other connection keeps the file locked for a moment.
+        connection.set_busy_timeout(_SETUP_BUSY_MILLISECONDS)
         synchronous = "full" if self.durability == "power" else "normal"
         for pragma in (
             "journal_mode = wal",
@@ -145,6 +148,7 @@ class Database:
                 connection.execute(f"pragma {pragma}").fetchall()
             except (apsw.NotADBError, apsw.CorruptError):
                 break  # `prepare` says what is the matter
+        connection.set_busy_timeout(0)
         return connection
 
     def _create(self, boot: str) -> None:
@@ -219,7 +223,7 @@ def _sync(path: Path, flags: int) -> None:
 
 def _migrate(connection: apsw.Connection, boot: str) -> None:
     """Apply what is missing, each migration with its number in one transaction."""
-    connection.set_busy_timeout(10_000)
+    connection.set_busy_timeout(_SETUP_BUSY_MILLISECONDS)
     try:
         connection.execute("begin immediate").fetchall()
     except apsw.BusyError as error:

@@ -7,6 +7,7 @@ or not to be had. A pipe whose process died has no reader, which the next writer
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import threading
@@ -17,6 +18,8 @@ from pathlib import Path
 from headrace.engine import Hint, Topic
 
 _READ_SIZE = 4096
+
+_log = logging.getLogger(__name__)
 
 
 class Hints:
@@ -110,7 +113,10 @@ class Hints:
 
     def _call(self, topic: Topic) -> None:
         for hint in tuple(self._watchers[topic]):
-            hint()
+            try:
+                hint()
+            except Exception:
+                _log.exception("a watcher of %r failed", topic)
 
     def _own(self, topic: Topic) -> Path:
         return self._folder / f"{topic}.{self._name}"

@@ -8,23 +8,8 @@ import msgspec
 
 from headrace.engines.sqlite.life import end_all, lose, make_ready
 from headrace.engines.sqlite.plan import Plan, do, document
-from headrace.message import Message
 from headrace.record import Cause, Failure, State
 from headrace.write import Extend, Extended, Lease, Reclaim, Reclaimed
-
-
-class _Row(msgspec.Struct, array_like=True):
-    seq: int
-    attempts: int
-    lost: int
-    message: Message
-
-
-class _RawRow(msgspec.Struct, array_like=True):
-    seq: int
-    attempts: int
-    lost: int
-    message: msgspec.Raw
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,9 +31,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 _WAKE_STEPS = 10
 _NONCE_LENGTH = 17  # a dot and 16 digits
 
-_rows = msgspec.json.Decoder(list[_Row]).decode
-_raw_rows = msgspec.json.Decoder(list[_RawRow]).decode
-_message = msgspec.json.Decoder(Message).decode
+_lease = msgspec.json.Decoder(Lease).decode
+_leases = msgspec.json.Decoder(tuple[Lease, ...]).decode
+_raw_leases = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def lease(claim: Claim, now: float, monotonic: float) -> Plan[tuple[Lease, ...]]:
@@ -107,8 +92,9 @@ def _take(
             room = min(share, limit - len(picked))
             if room > 0:
                 picked += yield from _pick(queue, room)
-    late = yield do("late_among", document(picked), now)
-    if late:
+    ((_, late_ones),) = yield do("claim_lookout", now)
+    if late_ones:
+        late = yield do("late_among", document(picked), now)
         yield from _end_late([seq for (seq,) in late], now)
         picked = [seq for seq in picked if (seq,) not in late]
     chosen = document(picked)
@@ -122,46 +108,34 @@ def _take(
 
 def _pick(queue: int, limit: int) -> Plan[list[int]]:
     """Take the first jobs of a queue out of it: they are neighbours, so one range is deleted."""
-    ((chosen,),) = yield do("claim_pick", queue, limit)
+    ((chosen, rank),) = yield do("claim_pick", queue, limit)
     seqs: list[int] = msgspec.json.decode(chosen)
     if seqs:
-        yield do("claim_forget", queue, len(seqs))
+        yield do("claim_forget", queue, rank, seqs[-1])
     return seqs
 
 
 def _read(claim: Claim, chosen: str, token: int, now: float) -> Plan[tuple[Lease, ...]]:
-    ((text,),) = yield do("claim_read", chosen)
+    # The statement spells a Lease out as JSON, so that one call decodes them all.
+    ((text,),) = yield do("claim_read", chosen, f",{token},{document(claim.name)},")
     try:
-        rows = _rows(text)
+        return _leases(text) if text else ()
     except msgspec.DecodeError:
-        rows = yield from _set_unreadable_aside(_raw_rows(text), now)
-    return tuple(
-        Lease(
-            message=row.message,
-            token=token,
-            claim=claim.name,
-            attempt=row.attempts + 1,
-            lost=row.lost,
-            place=row.seq,
-        )
-        for row in rows
-    )
+        return (yield from _set_unreadable_aside(_raw_leases(text), now))
 
 
-def _set_unreadable_aside(rows: Sequence[_RawRow], now: float) -> Plan[list[_Row]]:
+def _set_unreadable_aside(raw: Sequence[msgspec.Raw], now: float) -> Plan[tuple[Lease, ...]]:
     """End what this version cannot read as dead letters, so that nothing else waits behind them."""
-    readable: list[_Row] = []
-    for row in rows:
+    readable: list[Lease] = []
+    for text in raw:
         try:
-            message = _message(row.message)
+            readable += [_lease(text)]
         except msgspec.DecodeError as error:
-            failure = Failure(
-                cause=Cause.UNREADABLE, message=f"the envelope cannot be read: {error}"
-            )
-            yield from end_all([row.seq], State.DEAD, failure, now)
-        else:
-            readable.append(_Row(row.seq, row.attempts, row.lost, message))
-    return readable
+            *_, seq = msgspec.json.decode(text)
+            reason = f"the envelope cannot be read: {error}"
+            failure = Failure(cause=Cause.UNREADABLE, message=reason)
+            yield from end_all([seq], State.DEAD, failure, now)
+    return tuple(readable)
 
 
 def claims(leases: Sequence[Lease]) -> str:

@@ -8,7 +8,7 @@ that binds row by row would have to win back, against a busy event loop, for eve
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +37,7 @@ def do(name: str, *parameters: Any) -> Statement:
     return sql(name), parameters
 
 
-def document(values: Sequence[Any]) -> str:
+def document(values: Any) -> str:
     """Return a batch as the JSON document that a statement takes apart."""
     return _encode(values).decode()
 

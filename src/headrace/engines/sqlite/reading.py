@@ -99,11 +99,12 @@ def _records(rows: Rows) -> Plan[list[Record]]:
 
 def _record(row: tuple[Any, ...], history: tuple[Attempt, ...]) -> Record:
     result, failure = row[12], row[13]
-    last = history[-1].failure if history else None
+    state = State(row[3])
+    last = history[-1].failure if history and state is not State.SUCCEEDED else None
     return Record(
         message=_message(row[1]),
         accepted_at=row[2],
-        state=State(row[3]),
+        state=state,
         reason=row[4],
         attempt=row[5],
         lost=row[6],

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
+from typing import NamedTuple
 
-from headrace.engines.sqlite.leasing import claims
+import msgspec
+
 from headrace.engines.sqlite.life import (
+    DEFAULT_RETENTION,
     Ending,
     HistoryEntry,
     elect,
@@ -18,42 +22,76 @@ from headrace.engines.sqlite.life import (
 )
 from headrace.engines.sqlite.plan import Plan, do, document
 from headrace.errors import LeaseLost
+from headrace.message import Message
 from headrace.record import Cause, Failure, State
 from headrace.write import Settle, Settled, Settlement
 
 
+class _Run(NamedTuple):
+    """A settlement as the statements read it."""
+
+    seq: int
+    token: int
+    claim: str
+    attempt: int
+    keep: float
+    result: msgspec.Raw | None
+
+
 def settle(write: Settle, now: float) -> Plan[Settled]:
     """Record outcomes; a stale lease changes nothing."""
-    settlements, lost = yield from _current(write)
+    settlements, runs, lost = yield from _current(write)
     ((asked,),) = yield do("cancelling_any")
     if asked:
         settlements = yield from _obey_cancelling(settlements)
-    succeeded = [s for s in settlements if s.to is State.SUCCEEDED]
-    if succeeded:
-        yield from _succeed(succeeded, now, plain=not asked)
-    if len(succeeded) < len(settlements):
-        others = [s for s in settlements if s.to is not State.SUCCEEDED]
-        yield from _end_or_go_on(others, now)
+    succeeded = [s.to is State.SUCCEEDED for s in settlements]
+    if any(succeeded):
+        chosen = runs if all(succeeded) else list(compress(runs, succeeded))
+        yield from _succeed(chosen, list(compress(settlements, succeeded)), now, plain=not asked)
+    if not all(succeeded):
+        yield from _end_or_go_on([s for s in settlements if s.to is not State.SUCCEEDED], now)
     return Settled(lost=lost)
 
 
-def _current(write: Settle) -> Plan[tuple[Sequence[Settlement], frozenset[str]]]:
+def _runs(settlements: Sequence[Settlement]) -> list[_Run]:
+    keep = DEFAULT_RETENTION.succeeded
+    return [
+        _Run(
+            (lease := s.lease).place,
+            lease.token,
+            lease.claim,
+            lease.attempt,
+            own.succeeded if (own := lease.message.retention) else keep,
+            s.result,
+        )
+        for s in settlements
+    ]
+
+
+def _current(
+    write: Settle,
+) -> Plan[tuple[Sequence[Settlement], list[_Run], frozenset[str]]]:
     """Part the settlements whose lease is the job's newest from the stale ones."""
     settlements = write.settlements
-    rows = yield do("stale", claims([s.lease for s in settlements]))
-    stale = {index for (index,) in rows}
-    places: set[int] = set()
-    for index, settlement in enumerate(settlements):
-        if settlement.lease.place in places:
-            stale.add(index)  # the same lease twice: the first one counts
-        places.add(settlement.lease.place)
+    runs = _runs(settlements)
+    rows = yield do("stale", document(runs))
+    stale = {index for (index,) in rows} | _repeated(runs)
     if not stale:
-        return settlements, frozenset()
+        return settlements, runs, frozenset()
     lost = frozenset(settlements[index].lease.job_id for index in stale)
     if write.strict:
         text = f"the lease of job {', '.join(sorted(lost))} is lost: nothing was written"
         raise LeaseLost(text)
-    return [s for index, s in enumerate(settlements) if index not in stale], lost
+    valid = [s for index, s in enumerate(settlements) if index not in stale]
+    return valid, _runs(valid), lost
+
+
+def _repeated(runs: Sequence[_Run]) -> set[int]:
+    """Return the indexes of settlements of one and the same run: the first one counts."""
+    if len({run.seq for run in runs}) == len(runs):
+        return set()
+    first = {run.seq: index for index, run in reversed(list(enumerate(runs)))}
+    return {index for index, run in enumerate(runs) if first[run.seq] != index}
 
 
 def _obey_cancelling(settlements: Sequence[Settlement]) -> Plan[Sequence[Settlement]]:
@@ -74,28 +112,25 @@ def _cancelled(settlement: Settlement, reasons: dict[int, str]) -> Settlement:
     )
 
 
-def _succeed(settlements: Sequence[Settlement], now: float, *, plain: bool) -> Plan[None]:
-    rows = []
-    seqs = []
-    groups = False
-    for settlement in settlements:
-        lease = settlement.lease
-        message = lease.message
-        keep = keep_for(State.SUCCEEDED, message.retention)
-        rows.append((lease.place, lease.attempt, keep, settlement.result))
-        seqs.append(lease.place)
-        if message.order_key or message.unique_key or message.expires or message.expires_after:
-            plain = False
-            groups = groups or message.order_key is not None
-    chosen = document(seqs)
-    held = (yield from groups_of(chosen)) if groups else []
-    yield do("finish_succeeded", document(rows), now)
+def _succeed(
+    runs: Sequence[_Run], settlements: Sequence[Settlement], now: float, *, plain: bool
+) -> Plan[None]:
+    chosen = document([run.seq for run in runs])
+    special = [s for s in settlements if _has_live_rows(s.lease.message)]
+    held = (yield from groups_of(chosen)) if special else []
+    yield do("finish_succeeded", document(runs), now)
     yield do("running_delete", chosen)
-    if plain:
+    if plain and not special:
         yield do("finish_count", chosen, now)
     else:
         yield from forget_live(chosen, now)
     yield from elect(held)
+
+
+def _has_live_rows(message: Message) -> bool:
+    """Return whether there are rows about the job that end with its life."""
+    timed = message.expires is not None or message.expires_after is not None
+    return timed or message.order_key is not None or message.unique_key is not None
 
 
 def _end_or_go_on(settlements: Sequence[Settlement], now: float) -> Plan[None]:

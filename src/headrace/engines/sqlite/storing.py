@@ -8,6 +8,7 @@ from headrace.errors import Conflict
 from headrace.write import Delete, Put, Stored
 
 _LAST_CHARACTER = "\U0010ffff"
+_SURROGATES = range(0xD800, 0xE000)
 
 
 def put(write: Put, now: float) -> Plan[Stored]:
@@ -41,5 +42,14 @@ def load(key: str, now: float) -> Plan[Entry | None]:
 
 def scan(prefix: str, limit: int, after: str, now: float) -> Plan[tuple[Entry, ...]]:
     """Return the entries whose keys begin with a prefix, in order."""
-    rows = yield do("entries", after, prefix, prefix + _LAST_CHARACTER, now, limit)
+    rows = yield do("entries", after, prefix, _end_of(prefix), now, limit)
     return tuple(Entry(*row) for row in rows)
+
+
+def _end_of(prefix: str) -> str | None:
+    """Return the first text after all that begin with a prefix; None if there is no such text."""
+    head = prefix.rstrip(_LAST_CHARACTER)
+    if not head:
+        return None
+    following = ord(head[-1]) + 1
+    return head[:-1] + chr(_SURROGATES.stop if following in _SURROGATES else following)

@@ -1,3 +1,3 @@
-select json_group_array(seq) from (
-  select seq from headrace_ready where queue = ? order by rank, seq limit ?
+select json_group_array(seq), max(rank) from (
+  select seq, rank from headrace_ready where queue = ? order by rank, seq limit ?
 )
