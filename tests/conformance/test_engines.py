@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from headrace.engine import Engine
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.sqlite import SQLiteEngine
 from headrace.ids import Ids
 from headrace.testing import ManualClock
 from headrace.testing.keys_suite import OrderKeySuite, UniqueKeySuite
@@ -60,6 +62,15 @@ class TestMemory(AllSuites):
     @pytest.fixture
     def engine(self, clock: ManualClock) -> Iterator[Engine]:
         engine = MemoryEngine(clock=clock, ids=Ids(clock, seed=1))
+        engine.open().wait(5)
+        yield engine
+        engine.close().wait(5)
+
+
+class TestSQLite(AllSuites):
+    @pytest.fixture
+    def engine(self, clock: ManualClock, tmp_path: Path) -> Iterator[Engine]:
+        engine = SQLiteEngine(tmp_path / "jobs.db", clock=clock, ids=Ids(clock, seed=1), ballast=0)
         engine.open().wait(5)
         yield engine
         engine.close().wait(5)

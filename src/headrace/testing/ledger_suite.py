@@ -58,12 +58,12 @@ class RecordSuite:
         send(engine, "a")
         lease = claim_one(engine)
         clock.advance(3)
-        result = msgspec.Raw('{"häuser": [1, 2.5, null]}'.encode())
-        settle(engine, lease, State.SUCCEEDED, result=result)
+        value = {"häuser ✓": [1, 2.5, 1e-7, 0.1, 2**63, None, True, "\0"]}
+        settle(engine, lease, State.SUCCEEDED, result=msgspec.Raw(msgspec.json.encode(value)))
         ended = record(engine, "a")
         assert ended.state is State.SUCCEEDED
         assert ended.result is not None
-        assert bytes(ended.result) == bytes(result)
+        assert msgspec.json.decode(ended.result) == value
         assert (ended.attempt, ended.holder, ended.failure) == (1, "", None)
         assert ended.finished_at == clock.now()
         assert ended.kept_until == clock.now() + 7 * DAY

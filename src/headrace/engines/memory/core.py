@@ -104,6 +104,7 @@ class Core:
         lines = [line for name in dict.fromkeys(queues) if (line := self.jobs.known_line(name))]
         first = self._turn % len(lines) if lines else 0
         lines = lines[first:] + lines[:first]
+        name = f"{holder}.{self._ids.nonce()}"
         leases: list[Lease] = []
         while lines and len(leases) < limit:
             line = lines.pop(0)
@@ -111,7 +112,8 @@ class Core:
             # A suspect is given alone: its queue's share of this answer ends before it.
             if job is None or (job.lost and leases):
                 continue
-            leases.append(self._start(job, seconds, holder))
+            until = self.clock.monotonic() + (job.message.lease or seconds)
+            leases.append(life.leased(self.jobs.put(life.claimed(job, name, holder, until))))
             if job.lost:
                 break
             lines.append(line)
@@ -154,11 +156,6 @@ class Core:
             return Reply.failed(error)
         self._changes.keep()
         return Reply.of(answer)
-
-    def _start(self, job: life.Job, seconds: float, holder: str) -> Lease:
-        until = self.clock.monotonic() + (job.message.lease or seconds)
-        claim = f"{holder}.{self._ids.nonce()}"
-        return life.leased(self.jobs.put(life.claimed(job, claim, holder, until)))
 
     def _let_time_pass(self) -> None:
         now = self.clock.now()

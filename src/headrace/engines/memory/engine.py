@@ -109,12 +109,15 @@ class MemoryEngine(Reads):
 
 
 class MemoryTx:
-    """Writes that wait for their commit. They are checked when they come, and again then."""
+    """Writes that wait for their commit. They are checked when they come, and again then.
+
+    A refusal ends it: whoever goes on must not believe that half of it will be written.
+    """
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._writes: list[Write[Any]] = []
-        self._over = False
+        self._ended: BaseException | None = None
 
     def belongs_to(self, core: Core) -> bool:
         """Return whether it was begun by the engine of this core."""
@@ -122,12 +125,11 @@ class MemoryTx:
 
     def add(self, writes: Sequence[Write[Any]]) -> Reply[tuple[Any, ...]]:
         """Gather writes; the answers are what they would be answered now."""
-        if self._over:
-            return Reply.failed(_over())
+        if self._ended is not None:
+            return Reply.failed(self._ended)
         gathered = [*self._writes, *writes]
         reply = self._core.run(lambda: self._core.rehearse(gathered)[len(self._writes) :])
-        if reply.error is None:
-            self._writes = gathered
+        self._writes, self._ended = gathered, reply.error
         return reply
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Reply[list[tuple[Any, ...]]]:
@@ -137,14 +139,14 @@ class MemoryTx:
 
     def commit(self) -> Reply[None]:
         """Apply what was gathered, all or nothing."""
-        if self._over:
-            return Reply.failed(_over())
-        self._over = True
+        if self._ended is not None:
+            return Reply.failed(self._ended)
+        self._ended = _over()
         return self._core.run(lambda: self._core.write(self._writes)).map(lambda _: None)
 
     def rollback(self) -> Reply[None]:
         """Forget what was gathered; harmless after the end."""
-        self._over = True
+        self._ended = self._ended or _over()
         return Reply.of(None)
 
 

@@ -149,16 +149,17 @@ def expired(job: Job, now: float) -> Job:
 
 def redriven(job: Job, now: float) -> Job:
     """Return a dead job that is put back, with its attempts starting anew."""
-    cause = Failure(cause=Cause.REDRIVEN)
-    told = _told(job, cause, now, counted=False)
+    cause = Failure(cause=Cause.REDRIVEN, message="its attempts start anew")
+    entry = Attempt(number=job.attempt, ended_at=now, failure=cause, counted=False)
     return replace(
-        told,
+        job,
         state=State.READY,
         # Whoever redrives a job wants it to run, however late that is.
         expires=None,
         attempt=0,
         lost=0,
-        failure=job.failure,
+        failure=cause,
+        history=(*job.history, entry),
         finished_at=None,
         kept_until=None,
     )
