@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -133,26 +135,21 @@ class StoreSuite:
         assert keys(engine, "k", limit=4, after=names[7]) == names[8:]
         assert keys(engine, "k", after=names[9]) == []
 
-    def test_concurrent_compare_and_set_has_one_winner_each(self, engine: Engine) -> None:
-        apply(engine, Put("n", b"0"))
-        lost = []
+    def test_of_rivals_that_saw_the_same_version_one_wins(self, engine: Engine) -> None:
+        rivals, rounds = 4, 10
+        seen = threading.Barrier(rivals, timeout=PATIENCE)
 
-        def count() -> None:
-            for _ in range(10):
-                while True:
-                    entry = load(engine, "n")
-                    assert entry is not None
-                    more = str(int(entry.value) + 1).encode()
-                    try:
-                        apply(engine, Put("n", more, expect=entry.version))
-                    except Conflict:
-                        lost.append(entry.version)
-                    else:
-                        break
+        def compete(_: int) -> int:
+            wins = 0
+            for _round in range(rounds):
+                entry = load(engine, "n")
+                seen.wait()
+                with contextlib.suppress(Conflict):
+                    apply(engine, Put("n", b"", expect=entry.version if entry else 0))
+                    wins += 1
+                seen.wait()
+            return wins
 
-        threads = [threading.Thread(target=count) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert load(engine, "n") == Entry("n", b"40", 41)
+        with ThreadPoolExecutor(rivals) as threads:
+            assert sum(threads.map(compete, range(rivals))) == rounds
+        assert load(engine, "n") == Entry("n", b"", rounds)
