@@ -7,13 +7,15 @@ coroutines costs their loop one wake-up.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from headrace.errors import EngineBusy
+
+if TYPE_CHECKING:  # at run time it is imported where it is used: many programs have no loop
+    import asyncio
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -109,6 +111,8 @@ class Reply(Generic[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         if not self._done:
+            import asyncio  # noqa: PLC0415 - whoever awaits has imported it
+
             future = asyncio.get_running_loop().create_future()
             with self._lock:
                 pending = not self._done
