@@ -160,7 +160,7 @@ class Page(msgspec.Struct, frozen=True):
     cursor: str | None = None
 
 
-class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
+class QueueLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much a queue holds before it is full.
 
     Attributes:

@@ -1,0 +1,50 @@
+"""Telemetry: what happens, told to whoever listens; the other of two ways to extend Headrace.
+
+It knows no vendor: logs, metrics and traces are subscribers. It costs next to nothing when there
+are none. Every App and every worker is given its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_log = logging.getLogger("headrace")
+
+Subscriber = Callable[[str, Mapping[str, Any]], object]
+
+
+class Telemetry:
+    """Passes events on to subscribers."""
+
+    def __init__(self) -> None:
+        self._subscribers: tuple[Subscriber, ...] = ()
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call `subscriber(name, fields)` at every event, in the thread where it happens.
+
+        It should be quick. Its exceptions are logged and harm nobody else.
+
+        Returns:
+            A function that ends the subscription.
+        """
+
+        def unsubscribe() -> None:
+            self._subscribers = tuple(s for s in self._subscribers if s is not subscriber)
+
+        self._subscribers = (*self._subscribers, subscriber)
+        return unsubscribe
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Tell that something happened.
+
+        Args:
+            name: what, such as `"jobs.settled"`.
+            fields: the details.
+        """
+        for subscriber in self._subscribers:
+            try:
+                subscriber(name, fields)
+            except Exception:  # noqa: BLE001 - it is logged; telemetry must not break work
+                _log.exception("the subscriber %r failed at the event %r", subscriber, name)
