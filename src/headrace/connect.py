@@ -1,0 +1,139 @@
+"""Connect: from a URL to an engine. The only place that knows engines by name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
+
+from headrace.clock import Clock
+from headrace.config import Config
+from headrace.engine import Engine
+from headrace.errors import ConfigError, EngineClosed
+from headrace.ids import Ids
+from headrace.reply import Reply
+
+# Imported at first use, so that nobody waits for an engine, or needs its driver, without using it.
+_ENGINES = {
+    "memory": "headrace.engines.memory:MemoryEngine",
+    "sqlite": "headrace.engines.sqlite:SQLiteEngine",
+}
+_EXAMPLES = "sqlite:///headrace.db, sqlite:////absolute/path.db or memory:"
+_SQLITE_SETTINGS = ("durability", "poll", "ballast", "transaction_limit", "allow_network_files")
+
+
+class Connection:
+    """An App's share in an engine: the Apps of one process that name one file share its engine.
+
+    Args:
+        config: has the URL, and the engine's settings.
+        clock: tells the engine the time.
+        ids: gives the engine random names.
+
+    Attributes:
+        place: the file that is shared; None if the engine is the App's own.
+        settings: what the engine is made with.
+
+    Raises:
+        ConfigError: no engine serves the URL.
+    """
+
+    def __init__(self, config: Config, clock: Clock, ids: Ids) -> None:
+        self.place, self.settings = _parse(config)
+        self._make = _maker(config, self.place, self.settings, clock, ids)
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine.
+
+        Raises:
+            EngineClosed: it is not open.
+        """
+        if self._engine is None:
+            raise EngineClosed("the engine is not open; the App opens it at its first use")
+        return self._engine
+
+    def open(self) -> Reply[None]:
+        """Open the engine, or join those who have it open. Idempotent.
+
+        Raises:
+            ConfigError: they opened it with other settings.
+        """
+        with _lock:
+            self._engine = self._joined()
+        return self._engine.open()
+
+    def close(self) -> Reply[None]:
+        """Leave the engine; the last one closes it. Idempotent."""
+        with _lock:
+            engine, self._engine = self._engine, None
+            sharing = _open.get(self.place or "", WeakSet())
+            sharing.discard(self)
+            if engine is None or sharing:
+                return Reply.of(None)
+            _open.pop(self.place or "", None)
+        return engine.close()
+
+    def _joined(self) -> Engine:
+        if self._engine is not None:
+            return self._engine
+        if self.place is None:
+            return self._make()
+        sharing = _open.setdefault(self.place, WeakSet())
+        for other in sharing:
+            if other.settings != self.settings:
+                raise ConfigError(
+                    f"{self.place} is open in this process with other settings:"
+                    f" {_differences(other.settings, self.settings)}; use the same in every App"
+                )
+        engine = next((other.engine for other in sharing), None) or self._make()
+        sharing.add(self)
+        return engine
+
+
+# Which connections are open, by file. Not a cache: SQLite's locks belong to the process, so two
+# engines on one file could not tell each other's transactions apart.
+_open: dict[str, WeakSet[Connection]] = {}
+_lock = threading.Lock()
+
+
+def _parse(config: Config) -> tuple[str | None, dict[str, Any]]:
+    """Return the file that can be shared, if it is one, and the settings it is opened with."""
+    parts = urlsplit(config.url)
+    if parts.scheme not in _ENGINES:
+        # The rest of an unknown URL may hold a password.
+        raise ConfigError(f"no engine is called {parts.scheme!r}; use {_EXAMPLES}")
+    if parts.scheme == "memory":
+        if config.url not in ("memory:", "memory://"):
+            raise ConfigError(f"{config.url}: memory: takes no address")
+        return None, {}
+    path = unquote(parts.path).removeprefix("/")
+    if parts.netloc or parts.query or parts.fragment or path in ("", ":memory:"):
+        raise ConfigError(f"{config.url}: names no file; use {_EXAMPLES}")
+    return str(Path(path).resolve()), {name: getattr(config, name) for name in _SQLITE_SETTINGS}
+
+
+def _maker(
+    config: Config, place: str | None, settings: dict[str, Any], clock: Clock, ids: Ids
+) -> Callable[[], Engine]:
+    def make() -> Engine:
+        module, name = _ENGINES[urlsplit(config.url).scheme].split(":")
+        engine = getattr(import_module(module), name)
+        where = () if place is None else (place,)
+        made: Engine = engine(*where, clock=clock, ids=ids, **settings)
+        return made
+
+    return make
+
+
+def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {theirs[name]!r}, here {ours[name]!r}"
+        for name in theirs
+        if theirs[name] != ours[name]
+    )

@@ -1,0 +1,100 @@
+"""URLs lead to engines; Apps that name one file share its engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.clock import SystemClock
+from headrace.config import Config
+from headrace.connect import Connection
+from headrace.engines.memory import MemoryEngine
+from headrace.engines.sqlite import SQLiteEngine
+from headrace.errors import ConfigError, EngineClosed
+from headrace.ids import Ids
+from headrace.record import State
+
+
+def connection(url: str, **settings: Any) -> Connection:
+    return Connection(Config(url=url, **settings), SystemClock(), Ids())
+
+
+def opened(url: str, **settings: Any) -> Connection:
+    made = connection(url, **settings)
+    made.open().wait(10)
+    return made
+
+
+def test_memory_engines_are_not_shared() -> None:
+    one, other = opened("memory:"), opened("memory:")
+    assert isinstance(one.engine, MemoryEngine)
+    assert one.engine is not other.engine
+    one.close().wait(10)
+    other.close().wait(10)
+
+
+def test_one_file_is_one_engine_until_the_last_one_leaves(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    one, other = opened(url), opened(f"sqlite:///{tmp_path}/sub/../a.db")
+    engine = one.engine
+    assert isinstance(engine, SQLiteEngine)
+    assert other.engine is engine
+    one.close().wait(10)
+    one.close().wait(10)
+    assert engine.states(["x"]).wait(10) == {}
+    other.close().wait(10)
+    with pytest.raises(EngineClosed):
+        engine.states(["x"]).wait(10)
+
+
+def test_it_can_be_opened_again(tmp_path: Path) -> None:
+    made = connection(f"sqlite:///{tmp_path}/a.db")
+    for _ in range(2):
+        made.open().wait(10)
+        made.open().wait(10)
+        states: dict[str, State] = made.engine.states(["x"]).wait(10)
+        assert states == {}
+        made.close().wait(10)
+        with pytest.raises(EngineClosed, match="not open"):
+            _ = made.engine
+
+
+def test_other_settings_for_an_open_file_are_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    one, other = opened(url), connection(url, durability="crash")
+    with pytest.raises(ConfigError, match="durability 'power', here 'crash'"):
+        other.open()
+    one.close().wait(10)
+    other.open().wait(10)
+    other.close().wait(10)
+
+
+def test_a_relative_path_is_what_it_was_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = connection("sqlite:///some%20file.db")
+    monkeypatch.chdir("/")
+    made.open().wait(10)
+    made.close().wait(10)
+    assert (tmp_path / "some file.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://user:secret@host/db", "no engine is called 'postgresql'; use sqlite:///"),
+        ("headrace.db", "no engine is called ''"),
+        ("sqlite:///", "names no file"),
+        ("sqlite://headrace.db", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite:///a.db?mode=ro", "names no file"),
+        ("memory:x", "takes no address"),
+    ],
+)
+def test_other_urls_are_refused_with_an_example(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        connection(url)
+    assert "secret" not in str(caught.value)
