@@ -13,12 +13,7 @@ from headrace.engines.sqlite import SQLiteEngine
 from headrace.ids import Ids
 from headrace.testing import ManualClock
 from headrace.testing.keys_suite import OrderKeySuite, UniqueKeySuite
-from headrace.testing.lease_suite import (
-    CancelRunningSuite,
-    LeaseSuite,
-    LostLeaseSuite,
-    WaitingLeaseSuite,
-)
+from headrace.testing.lease_suite import LeaseSuite, WaitingLeaseSuite
 from headrace.testing.ledger_suite import ChangeSuite, FindSuite, RecordSuite, RetentionSuite
 from headrace.testing.lifecycle_suite import (
     ConcurrencySuite,
@@ -27,6 +22,7 @@ from headrace.testing.lifecycle_suite import (
     TransactionSuite,
     WatchSuite,
 )
+from headrace.testing.loss_suite import CancelRunningSuite, LostLeaseSuite
 from headrace.testing.queue_suite import LimitsSuite, QueueSuite
 from headrace.testing.store_suite import StoreSuite
 

@@ -21,9 +21,10 @@ from headrace.ids import Ids
 from headrace.record import QueueLimits, State
 from headrace.testing import ManualClock
 from headrace.testing.keys_suite import OrderKeySuite, UniqueKeySuite
-from headrace.testing.lease_suite import CancelRunningSuite, LeaseSuite, LostLeaseSuite
+from headrace.testing.lease_suite import LeaseSuite
 from headrace.testing.ledger_suite import ChangeSuite, RetentionSuite
 from headrace.testing.lifecycle_suite import NativeTransactionSuite
+from headrace.testing.loss_suite import CancelRunningSuite, LostLeaseSuite
 from headrace.testing.queue_suite import LimitsSuite, QueueSuite
 from headrace.testing.store_suite import StoreSuite
 from headrace.write import Put, Settle, Settlement

@@ -111,15 +111,16 @@ def leased(job: Job) -> Lease:
 def settled(job: Job, settlement: Settlement, now: float) -> Job:
     """Return what a run that ended makes of its job."""
     failure = settlement.failure
+    # A run that does not end its job cannot win against the wish to cancel it.
+    obeys = job.cancelling is not None and not settlement.to.terminal
+    if failure is None and (obeys or settlement.to is State.CANCELLED):
+        failure = Failure(cause=Cause.CANCELLED, message=job.cancelling or "")
     job = _told(job, failure, now, counted=settlement.counted)
     job = replace(job, attempt=job.attempt + settlement.counted, claim="", holder="")
+    if obeys:
+        return cancelled(job, Cause.CANCELLED, job.cancelling or "", now)
     if settlement.to.terminal:
-        if settlement.to is State.CANCELLED and failure is None:
-            failure = Failure(cause=Cause.CANCELLED, message=job.cancelling or "")
         return replace(_ended(job, settlement.to, failure, now), result=settlement.result)
-    # The run did not end the job, so the wish to cancel it does.
-    if job.cancelling is not None:
-        return cancelled(job, Cause.CANCELLED, job.cancelling, now)
     waits = settlement.delay if settlement.to is State.SCHEDULED else 0.0
     return postponed(job, now + waits, now)
 
@@ -129,10 +130,10 @@ def forsaken(job: Job, failure: Failure, now: float) -> Job:
     evidence = replace(failure, holder=failure.holder or job.holder)
     job = _told(job, evidence, now, counted=False)
     job = replace(job, lost=job.lost + 1, claim="", holder="")
-    if job.cancelling is not None:
-        return cancelled(job, Cause.CANCELLED, job.cancelling, now)
     if job.lost >= LOST_LEASES_LIMIT:
         return _ended(job, State.DEAD, replace(evidence, cause=Cause.CRASH_LOOP), now)
+    if job.cancelling is not None:
+        return cancelled(job, Cause.CANCELLED, job.cancelling, now)
     return postponed(job, now, now)
 
 

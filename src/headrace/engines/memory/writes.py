@@ -209,8 +209,7 @@ class Writer:
         def edit(job: Job) -> Job | None:
             if not job.waiting:
                 return job
-            if write.priority is not None:
-                job = replace(job, priority=write.priority)
+            job = replace(job, priority=job.priority if write.priority is None else write.priority)
             if write.run_at is not None:
                 job = life.postponed(job, write.run_at, self._clock.now())
             return job
@@ -225,14 +224,14 @@ class Writer:
             if (job := self._jobs.get(job_id)) is None:
                 continue
             after = change(job)
+            if after is not job:
+                changed.add(job_id)
             if after is None:
                 self._jobs.drop(job)
-            else:
-                states[job_id] = after.state
-            if after is not None and after != job:
+                continue
+            states[job_id] = after.state
+            if after is not job:
                 self._end(after)
-            if after != job:
-                changed.add(job_id)
         return Changed(states, frozenset(changed))
 
     def _end(self, job: Job) -> Job:
