@@ -90,8 +90,13 @@ def _repeated(runs: Sequence[_Run]) -> set[int]:
     """Return the indexes of settlements of one and the same run: the first one counts."""
     if len({run.seq for run in runs}) == len(runs):
         return set()
-    first = {run.seq: index for index, run in reversed(list(enumerate(runs)))}
-    return {index for index, run in enumerate(runs) if first[run.seq] != index}
+    # A stale lease beside the newest one of the same job is another run, and takes nothing from it.
+    first = {_lease(run): index for index, run in reversed(list(enumerate(runs)))}
+    return {index for index, run in enumerate(runs) if first[_lease(run)] != index}
+
+
+def _lease(run: _Run) -> tuple[int, int, str]:
+    return (run.seq, run.token, run.claim)
 
 
 def _obey_cancelling(settlements: Sequence[Settlement]) -> Plan[Sequence[Settlement]]:
