@@ -7,6 +7,8 @@ coroutines costs their loop one wake-up.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
@@ -16,6 +18,8 @@ from headrace.errors import EngineBusy
 
 if TYPE_CHECKING:  # at run time it is imported where it is used: many programs have no loop
     import asyncio
+
+_log = logging.getLogger("headrace")
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -69,12 +73,15 @@ class Reply(Generic[T]):
         resolve_all([(self, None, error)])
 
     def listen(self, listener: Listener) -> None:
-        """Call `listener(reply)` once it is done: now, or in the thread that resolves it."""
+        """Call `listener(reply)` once it is done: now, or in the thread that resolves it.
+
+        What it raises is logged.
+        """
         with self._lock:
             if not self._done:
                 self._listeners.append(listener)
                 return
-        listener(self)
+        _tell(listener, self)
 
     def map(self, change: Callable[[T], U]) -> Reply[U]:
         """Return a reply with `change(value)`; an error passes through."""
@@ -83,7 +90,7 @@ class Reply(Generic[T]):
         def pass_on(_: Reply[Any]) -> None:
             try:
                 mapped.resolve(change(self._result()))
-            except Exception as error:  # noqa: BLE001 - it is handed to whoever waits
+            except BaseException as error:  # noqa: BLE001 - it is handed to whoever waits
                 mapped.fail(error)
 
         self.listen(pass_on)
@@ -144,10 +151,18 @@ def resolve_all(outcomes: Iterable[tuple[Reply[Any], Any, BaseException | None]]
         for future in reply._futures:  # noqa: SLF001
             futures[future.get_loop()].append(future)
         for listener in reply._listeners:  # noqa: SLF001
-            listener(reply)
+            _tell(listener, reply)
     for loop, woken in futures.items():
-        if not loop.is_closed():
+        # A loop that is closed, or is being closed right now, has nobody left to wake.
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_wake, woken)
+
+
+def _tell(listener: Listener, reply: Reply[Any]) -> None:
+    try:
+        listener(reply)
+    except Exception:  # noqa: BLE001 - or the rest of the batch would not get its answers
+        _log.exception("a listener of a reply failed")
 
 
 def _wake(futures: list[asyncio.Future[None]]) -> None:
