@@ -15,9 +15,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+from headrace.clock import SystemClock
 from headrace.engine import Hint, Topic
 
 _READ_SIZE = 4096
+_LIST_SECONDS = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,9 @@ class Hints:
         self._pipes: dict[int, Topic] = {}
         self._listener: threading.Thread | None = None
         self._closed = False
+        self._time = SystemClock().monotonic
+        self._listed: list[str] = []
+        self._listed_at = -_LIST_SECONDS
 
     def watch(self, topic: Topic, hint: Hint) -> Callable[[], None]:
         """Call `hint()` for every hint about a topic until the returned function is called."""
@@ -115,20 +120,27 @@ class Hints:
         for hint in tuple(self._watchers[topic]):
             try:
                 hint()
-            except Exception:
+            except Exception:  # noqa: BLE001 - a watcher's fault must not stop the writer
                 _log.exception("a watcher of %r failed", topic)
 
     def _own(self, topic: Topic) -> Path:
         return self._folder / f"{topic}.{self._name}"
 
     def _pipes_of_others(self, topic: Topic) -> list[Path]:
-        try:
-            names = os.listdir(self._folder)  # noqa: PTH208 - called after every commit
-        except OSError:
-            return []
         own = f"{topic}.{self._name}"
         prefix = f"{topic}."
-        return [self._folder / name for name in names if name.startswith(prefix) and name != own]
+        return [self._folder / n for n in self._names() if n.startswith(prefix) and n != own]
+
+    def _names(self) -> list[str]:
+        """Return the pipes' names; a busy writer looks ten times a second, not at every commit."""
+        now = self._time()
+        if now - self._listed_at > _LIST_SECONDS:
+            self._listed_at = now
+            try:
+                self._listed = os.listdir(self._folder)  # noqa: PTH208 - names are all it takes
+            except OSError:
+                self._listed = []
+        return self._listed
 
     @staticmethod
     def _write(pipe: Path) -> None:
