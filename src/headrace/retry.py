@@ -16,8 +16,9 @@ _ATTEMPTS_LIMIT = 10_000
 class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The numbers of a `Retry`, as they travel in a message.
 
-    The wait before attempt n+1 is `delay * factor ** (n - 1)`, at most `max_delay`, spread by
-    ± `jitter` of itself so that jobs that failed together do not come back together.
+    The wait before attempt n+1 is `delay * factor ** (n - 1)`, spread by ± `jitter` of itself so
+    that jobs that failed together do not come back together. It is held down so that its spread
+    ends at `max_delay`: cutting the spread off there would bring jobs back together again.
 
     Attributes:
         attempts: how often the job is run at most, the first run included.
@@ -34,6 +35,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     jitter: float = 0.25
 
     def __post_init__(self) -> None:
+        if type(self.attempts) is not int:
+            message = f"Retry(attempts={self.attempts!r}): must be a whole number"
+            raise InvalidOption(message)
         _check("attempts", self.attempts, 1, _ATTEMPTS_LIMIT)
         _check("delay", self.delay, 0, _MAX_DELAY_LIMIT)
         _check("factor", self.factor, 1, 100)
@@ -52,13 +56,24 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
             wait *= self.factor
             if wait >= self.max_delay:
                 break
-        wait = min(wait, self.max_delay)
+        wait = min(wait, self.max_delay / (1 + self.jitter))
         return wait * (1 + self.jitter * (2 * fraction - 1))
 
 
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:  # a NaN is refused as well
-        message = f"Retry({name}={value!r}): must be between {low} and {high}"
+def _check(name: str, value: Any, low: float, high: float) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and low <= value <= high):  # a NaN is refused as well
+        message = f"Retry({name}={value!r}): must be a number from {low} to {high}"
+        raise InvalidOption(message)
+
+
+def _check_exceptions(name: str, classes: object) -> None:
+    # Found out now: a worker would find out when a task has failed, and could not retry it.
+    fits = isinstance(classes, tuple) and all(
+        isinstance(each, type) and issubclass(each, Exception) for each in classes
+    )
+    if not fits:
+        message = f"Retry({name}={classes!r}): must be a tuple of exception classes"
         raise InvalidOption(message)
 
 
@@ -80,7 +95,8 @@ class Retry(Exception):
         never: exception classes that make the job dead at once; they win over `only`.
 
     Raises:
-        InvalidOption: a number is out of its range.
+        InvalidOption: a number is out of its range, or `only` or `never` is no tuple of exception
+            classes.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword a number: what users write reads as a sentence
@@ -96,6 +112,8 @@ class Retry(Exception):
         never: tuple[type[Exception], ...] = (),
     ) -> None:
         super().__init__(reason)
+        _check_exceptions("only", () if only is None else only)
+        _check_exceptions("never", never)
         self.reason = reason
         self.delay = delay
         self.rules = ExceptionRules(only, never)
