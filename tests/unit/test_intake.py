@@ -1,0 +1,83 @@
+"""Calls become jobs, in order, and wait for room only as long as they are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from headrace.app import App
+from headrace.errors import EngineBusy, OutcomeUnknown, QueueFull, UsageError
+from headrace.intake import Submission, fate
+from headrace.reply import Reply
+from headrace.task import Task
+
+
+@pytest.fixture
+def echo(app: App) -> Task[[int], int, Any]:
+    @app.task
+    def echo(n: int) -> int:
+        return n
+
+    return echo
+
+
+def test_jobs_are_named_in_order(app: App, echo: Task[[int], int, Any]) -> None:
+    reply, jobs = app.intake.send([echo.call(n) for n in range(1000)])
+    reply.wait(5)
+    assert [job.id for job in jobs] == sorted({job.id for job in jobs})
+    records = app.engine.get([job.id for job in jobs]).wait(5)
+    bodies = [bytes(records[job.id].message.body) for job in jobs]
+    assert bodies == [b'{"n":%d}' % n for n in range(1000)]
+
+
+def test_only_calls_are_accepted(echo: Task[[int], int, Any]) -> None:
+    for calls in ([5], [echo], ["x"]):
+        wrong: Any = calls
+        with pytest.raises(UsageError, match=r"takes calls, as task\.call\(\.\.\.\) gives, not"):
+            Submission(wrong, None)
+    alone: Any = echo.call(1)
+    with pytest.raises(UsageError, match="takes a list of calls"):
+        Submission(alone, None)
+
+
+def test_a_transaction_may_be_named_by_the_calls(app: App, echo: Task[[int], int, Any]) -> None:
+    tx = app.engine.begin()
+    call = echo.using(tx=tx).call(1)
+    assert Submission([call], None).tx is tx
+    assert Submission([call, echo.call(2)], tx).tx is tx
+    assert Submission([echo.call(2)], None).tx is None
+    with pytest.raises(UsageError, match="several transactions"):
+        Submission([call], app.engine.begin())
+
+
+def test_a_full_queue_is_tried_again_until_the_wait_is_over(
+    app: App, echo: Task[[int], int, Any]
+) -> None:
+    full = QueueFull("full", "default", retry_after=100.0)
+    submission = Submission([echo.call(1), echo.using(wait=60).call(2)], None)
+    assert 0 < submission.pause(full, app.intake) <= 0.5
+    submission._until = app.clock.monotonic() + 0.1
+    assert 0 < submission.pause(full, app.intake) <= 0.1
+    submission._until = app.clock.monotonic()
+    with pytest.raises(QueueFull):
+        submission.pause(full, app.intake)
+
+
+def test_nobody_waits_who_did_not_ask_to_or_holds_a_transaction(
+    app: App, echo: Task[[int], int, Any]
+) -> None:
+    full = QueueFull("full", "default", retry_after=0.0)
+    calls = [echo.using(wait=60).call(1)]
+    for submission in (Submission([echo.call(1)], None), Submission(calls, app.engine.begin())):
+        with pytest.raises(QueueFull):
+            submission.pause(full, app.intake)
+
+
+def test_silence_of_the_engine_is_an_unknown_outcome(app: App, echo: Task[[int], int, Any]) -> None:
+    _, jobs = app.intake.send([echo.call(1)])
+    error = fate(EngineBusy("no answer"), Reply(), jobs)
+    assert isinstance(error, OutcomeUnknown)
+    assert error.job_ids == (jobs[0].id,)
+    busy = EngineBusy("locked")
+    assert fate(busy, Reply.failed(busy), jobs) is busy

@@ -1,0 +1,131 @@
+"""A task is its function when called, and a job when submitted."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+import json
+from typing import Any
+
+import pytest
+
+from headrace.app import App
+from headrace.errors import (
+    BlockingCall,
+    InvalidArguments,
+    InvalidOption,
+    PayloadTooLarge,
+)
+from headrace.task import Task
+from tests.unit.running import run_all
+
+
+def double(path: str, width: int = 200) -> str:
+    """Say it twice."""
+    return path * (2 if width else 0)
+
+
+def test_a_plain_call_stays_a_plain_call(app: App) -> None:
+    task = app.task(double)
+    assert task("x") == "xx"
+    assert task(path="x", width=3) == "xx"
+    odd: Any = [1]
+    assert repr(task(odd)) == "[1, 1]"  # as unchecked as the function itself
+
+
+def test_the_plain_call_of_a_coroutine_function_is_its_coroutine(app: App) -> None:
+    @app.task
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    assert asyncio.run(add(1, 2)) == 3
+
+
+def test_it_looks_like_its_function(app: App) -> None:
+    task = app.task(double)
+    assert inspect.signature(task) == inspect.signature(double)
+    assert inspect.getdoc(task) == "Say it twice."
+    assert vars(task)["__name__"] == "double"
+    assert repr(task) == "<Task double>"
+    assert inspect.unwrap(task) is double
+
+
+def test_it_is_frozen(app: App) -> None:
+    task: Any = app.task(double)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        task.name = "other"
+
+
+def test_submit_makes_a_job(app: App) -> None:
+    task = app.task(queue="images")(double)
+    job = task.submit("x", width=64)
+    message = job.refresh().message
+    assert (message.id, message.task, message.queue) == (job.id, "double", "images")
+    assert json.loads(bytes(message.body)) == {"path": "x", "width": 64}
+    assert run_all(app) == 1
+    assert job.result(timeout=10) == "xx"
+
+
+def test_asubmit_makes_a_job(app: App) -> None:
+    task = app.task(double)
+
+    async def submit() -> str:
+        job = await task.asubmit("x")
+        run_all_in_thread = asyncio.to_thread(run_all, app)
+        assert await run_all_in_thread == 1
+        return await job
+
+    assert asyncio.run(submit()) == "xx"
+
+
+def test_submit_on_a_loop_names_its_twin(app: App) -> None:
+    task = app.task(double)
+
+    async def submit() -> None:
+        task.submit("x")
+
+    with pytest.raises(
+        BlockingCall, match=r"double\.submit\(\).*`await double\.asubmit\(\.\.\.\)`"
+    ):
+        asyncio.run(submit())
+
+
+def test_arguments_are_checked_before_anything_is_sent(app: App) -> None:
+    task = app.task(double)
+    wrong: Any = "wide"
+    with pytest.raises(InvalidArguments, match="double: parameter 'width': expected `int`"):
+        task.call("x", width=wrong)
+
+
+def test_large_arguments_are_refused() -> None:
+    app = App("memory:", max_payload=30)
+    task = app.task(double)
+    task.call("x" * 19)
+    with pytest.raises(PayloadTooLarge, match="31 bytes, over the limit of 30"):
+        task.call("x" * 20)
+
+
+def test_using_gives_a_copy_with_other_options(app: App) -> None:
+    task = app.task(queue="images", priority=1)(double)
+    urgent = task.using(priority=9)
+    assert urgent.call("x").message("1").priority == 9
+    assert urgent.call("x").message("1").queue == "images"
+    assert task.call("x").message("1").priority == 1
+    assert urgent.using(queue="other").call("x").message("1").priority == 9
+    assert urgent("x") == "xx"
+    assert urgent.declared is task.declared
+    assert isinstance(urgent, Task)
+
+
+def test_using_knows_its_options(app: App) -> None:
+    task: Any = app.task(double)
+    with pytest.raises(InvalidOption, match="did you mean delay"):
+        task.using(dely=5)
+
+
+def test_a_call_is_data(app: App) -> None:
+    task = app.task(double)
+    assert task.call("x") == task.call("x")
+    assert task.call("x") != task.call("y")
+    assert task.call("x").message("1").id == "1"
