@@ -1,3 +1,42 @@
 """Headrace brings work to the workers: hand a call over now, have it done later, reliably."""
 
-__all__: list[str] = []
+from headrace.app import App
+from headrace.context import Context
+from headrace.errors import (
+    DuplicateJob,
+    HeadraceError,
+    JobCancelled,
+    JobDead,
+    JobNotFound,
+    OutcomeUnknown,
+    QueueFull,
+    ResultTimeout,
+)
+from headrace.job import Job
+from headrace.message import Retention
+from headrace.outcome import Cancel, Dead, Done, Release, Retry, Snooze
+from headrace.record import QueueLimits
+from headrace.task import Task
+
+__all__ = [
+    "App",
+    "Cancel",
+    "Context",
+    "Dead",
+    "Done",
+    "DuplicateJob",
+    "HeadraceError",
+    "Job",
+    "JobCancelled",
+    "JobDead",
+    "JobNotFound",
+    "OutcomeUnknown",
+    "QueueFull",
+    "QueueLimits",
+    "Release",
+    "ResultTimeout",
+    "Retention",
+    "Retry",
+    "Snooze",
+    "Task",
+]
