@@ -7,11 +7,15 @@ anyway.
 """
 
 import itertools
+import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
+from unittest.mock import patch
 
 import apsw
 
@@ -51,14 +55,14 @@ class _Failure:
 class Disk(apsw.VFS):
     """A registered VFS with faults to switch on; as a context manager it unregisters itself.
 
-    While `full` is true every write fails with SQLITE_FULL, as on a disk where even an overwrite
-    needs new blocks; each sync takes `sync_seconds` longer.
+    After `room` more writes, each fails with SQLITE_FULL, as on a disk where even an overwrite
+    needs new blocks; None is room for all. Each sync takes `sync_seconds` longer.
     """
 
     def __init__(self) -> None:
         self.name = f"faulty-{id(self):x}"
         self.recording = Recording()
-        self.full = False
+        self.room: int | None = None
         self.sync_seconds = 0.0
         self._failures: dict[Call, _Failure] = {}
         self._inodes: dict[str, int] = {}
@@ -81,6 +85,35 @@ class Disk(apsw.VFS):
         with self._lock:
             self.recording.events += [Synced(inode) for inode in self._inodes.values()]
             self.recording.events.append(DirectorySynced())
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Record as well what Python itself does to files: links, deletions and syncs."""
+        link, unlink, fsync = os.link, os.unlink, os.fsync
+
+        def linked(source: Path, target: Path) -> None:
+            link(source, target)
+            with self._lock:
+                inode = self._inodes[str(target)] = self._inodes[str(source)]
+                self.recording.events.append(EntriesChanged({str(target): inode}))
+
+        def unlinked(path: Path) -> None:
+            unlink(path)
+            with self._lock:
+                if self._inodes.pop(str(path), None):
+                    self.recording.events.append(EntriesChanged({str(path): None}))
+
+        def synced(descriptor: int) -> None:
+            fsync(descriptor)
+            inode = self._inodes.get(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+            self.recording.events.append(Synced(inode) if inode else DirectorySynced())
+
+        with (
+            patch("os.link", linked),
+            patch("os.unlink", unlinked),
+            patch("os.fsync", synced),
+        ):
+            yield
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - apsw's name
         """Open a file; without a name it is a temporary one, which no power cut preserves."""
@@ -108,9 +141,11 @@ class Disk(apsw.VFS):
             apsw.FullError: it is a write, and the disk is full.
             apsw.IOError: `fail` asked for it.
         """
-        if call == "write" and self.full:
-            raise _error(apsw.SQLITE_FULL)
         with self._lock:
+            if call == "write" and self.room is not None:
+                self.room -= 1
+                if self.room < 0:
+                    raise _error(apsw.SQLITE_FULL)
             failure = self._failures.get(call)
             struck = failure is not None and failure.strikes(path)
         if struck:

@@ -3,6 +3,7 @@
 Only a sync makes a change durable. Until then each change of a file may have reached the platter,
 may not have, or may have reached it in part, sector by sector and in any order; a directory entry
 is a change of its own. `cuts` draws such images from a seed, at moments spread over a recording.
+A killed process loses nothing that it has written; `kills` gives those images.
 
 Sources: POSIX `fsync`; for `Directory.ORDERED` ext4 with `data=ordered`; for what a failed sync
 leaves behind, Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020.
@@ -213,3 +214,28 @@ def cuts(
             platter.apply(event)
         done = moment
         yield Cut(moment, platter.after_cut(rng))
+
+
+def kills(recording: Recording, *, every: int = 1) -> Iterator[Cut]:
+    """Kill the program after each event, or after every few: all that it has written is there."""
+    entries: dict[str, int | None] = dict(recording.names)
+    contents = {inode: bytearray(data) for inode, data in recording.contents.items()}
+    for moment in range(recording.moment + 1):
+        if moment % every == 0 or moment == recording.moment:
+            named = {name: inode for name, inode in entries.items() if inode is not None}
+            yield Cut(moment, {name: bytes(contents[inode]) for name, inode in named.items()})
+        if moment < recording.moment:
+            _carry_out(recording.events[moment], entries, contents)
+
+
+def _carry_out(
+    event: Event, entries: dict[str, int | None], contents: dict[int, bytearray]
+) -> None:
+    match event:
+        case Written() | Truncated():
+            _apply(contents[event.inode], event)
+        case EntriesChanged():
+            entries.update(event.entries)
+            for inode in event.entries.values():
+                if inode is not None:
+                    contents.setdefault(inode, bytearray())

@@ -86,11 +86,11 @@ def test_the_nth_write_fails_once_with_its_code(disk: Disk, database: apsw.Conne
 
 def test_a_full_disk_refuses_writes_and_serves_reads(disk: Disk, database: apsw.Connection) -> None:
     insert(database)
-    disk.full = True
+    disk.room = 0
     with pytest.raises(apsw.FullError):
         insert(database)
     assert count(database) == 1
-    disk.full = False
+    disk.room = None
     insert(database)
     assert count(database) == 2
 

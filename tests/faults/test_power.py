@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from tests.faults.disk import Disk
-from tests.faults.power import SECTOR, Cut, Directory, Platter, cuts
+from tests.faults.power import SECTOR, Cut, Directory, Platter, cuts, kills
 from tests.faults.recording import (
     DirectorySynced,
     EntriesChanged,
@@ -100,6 +100,25 @@ def test_the_same_seed_gives_the_same_cuts() -> None:
     recording = Recording({FILE: 1}, {1: b"old"}, [Written(1, n, b"new") for n in range(50)])
     assert list(cuts(recording, seed=1, count=20)) == list(cuts(recording, seed=1, count=20))
     assert list(cuts(recording, seed=1, count=20)) != list(cuts(recording, seed=2, count=20))
+
+
+def test_a_kill_loses_nothing_that_was_written() -> None:
+    recording = Recording({FILE: 1, "old": 2}, {1: b"old", 2: b""})
+    recording.events += [
+        Written(1, 0, b"new"),
+        EntriesChanged({"log": 3, "old": None}),
+        Written(3, 2, b"x"),
+        Truncated(1, 1),
+    ]
+    images = [kill.files for kill in kills(recording)]
+    assert images == [
+        {FILE: b"old", "old": b""},
+        {FILE: b"new", "old": b""},
+        {FILE: b"new", "log": b""},
+        {FILE: b"new", "log": b"\0\0x"},
+        {FILE: b"n", "log": b"\0\0x"},
+    ]
+    assert [kill.moment for kill in kills(recording, every=3)] == [0, 3, 4]
 
 
 def test_an_image_is_a_directory_that_goes_away() -> None:
