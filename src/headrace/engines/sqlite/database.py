@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +18,9 @@ Durability = Literal["power", "crash"]
 APPLICATION_ID = 0x48445243  # "HDRC"
 PAGE_SIZE = 8192
 CHECKPOINT_PAGES = 4000
+_HEADER_BYTES = 100
+_USER_VERSION_AT = 60
+_APPLICATION_ID_AT = 68
 _SETUP_BUSY_MILLISECONDS = 10_000
 JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -89,6 +94,7 @@ class Database:
         self.path = path
         self.durability = durability
         self._vfs = vfs
+        self._log = Path(f"{path}-wal")
 
     def prepare(self, boot: str) -> None:
         """Make the file if there is none; bring its schema up to date.
@@ -100,17 +106,26 @@ class Database:
             StorageCorrupt: the file is damaged or somebody else's.
             StorageUnfit: its schema is newer than this version of Headrace.
         """
+        logged = _size(self._log)  # looked at first: whoever makes the file now, logs later
         if not self.path.exists():
+            if logged:
+                raise StorageCorrupt(
+                    f"{self.path} is missing, but not its log {self._log}: put the file back, or"
+                    " move the log away, too, to begin anew"
+                )
             self._create(boot)
+        self._check_header(logged)
         connection = self.connect()
         try:
-            self._check_owner(connection)
-            _migrate(connection, boot)
-        except (apsw.NotADBError, apsw.CorruptError) as error:
-            raise StorageCorrupt(
-                f"{self.path} is damaged or not a database ({error}): nothing was changed; restore"
-                " a backup, or move the file away to begin anew"
-            ) from error
+            self._check_schema(read_number(connection, "pragma user_version"))
+            if _outdated(connection, boot):
+                _migrate(connection, boot)
+        except BaseException as error:
+            # A file that we refuse stays as it is: closing would write its log into it.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, bool(logged))
+            if isinstance(error, (apsw.NotADBError, apsw.CorruptError)):
+                raise self._damaged(str(error)) from error
+            raise
         finally:
             connection.close()
 
@@ -158,8 +173,11 @@ class Database:
         the same one, the second finds the first's.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f"{self.path.name}.new-{os.getpid()}")
+        maker = f"{os.getpid()}-{threading.get_ident():x}"
+        draft = self.path.with_name(f"{self.path.name}.new-{maker}")
+        leftovers = [Path(f"{draft}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
         try:
+            _remove(leftovers)  # of somebody with our numbers who was killed at it
             self._make(draft, boot)
             _sync(draft, os.O_RDWR)
             with contextlib.suppress(FileExistsError):
@@ -169,13 +187,7 @@ class Database:
         except OSError as error:
             raise StorageUnfit(f"cannot create {self.path}: {error.strerror}") from error
         finally:
-            for leftover in (
-                draft,
-                Path(f"{draft}-wal"),
-                Path(f"{draft}-shm"),
-                Path(f"{draft}-journal"),
-            ):
-                leftover.unlink(missing_ok=True)
+            _remove(leftovers)
         _sync(self.path.parent, os.O_RDONLY)
 
     def _make(self, draft: Path, boot: str) -> None:
@@ -186,25 +198,71 @@ class Database:
                 f"cannot create {self.path}: {error}; check path and rights"
             ) from error
         try:
+            # Alone with it, SQLite needs no shared memory, for which a full disk has no room.
+            connection.execute("pragma locking_mode = exclusive").fetchall()
             connection.execute(f"pragma page_size = {PAGE_SIZE}").fetchall()
             connection.execute("pragma journal_mode = wal").fetchall()
             connection.execute(f"pragma application_id = {APPLICATION_ID}").fetchall()
             _migrate(connection, boot)
+            # Closing would do it, too, but would not say that it failed.
+            connection.execute("pragma wal_checkpoint(truncate)").fetchall()
         finally:
             connection.close()
 
-    def _check_owner(self, connection: apsw.Connection) -> None:
-        owner = read_number(connection, "pragma application_id")
-        version = read_number(connection, "pragma user_version")
-        if owner != APPLICATION_ID:
-            raise StorageCorrupt(
-                f"{self.path} is not a Headrace database: nothing was changed; use another path"
-            )
+    def _check_header(self, logged: int) -> None:
+        """Look at the file before SQLite does, which changes what it is told to open in WAL mode.
+
+        Args:
+            logged: size of the write-ahead log, which may hold the rest of the file.
+
+        Raises:
+            StorageCorrupt: it is somebody else's, or its end is missing.
+            StorageUnfit: its schema is newer than this version of Headrace, or it cannot be read.
+        """
+        try:
+            # Through SQLite, because an open() of our own would drop this process's locks on it.
+            flags = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY
+            file = apsw.VFSFile(self._vfs or "", str(self.path), [flags, 0])
+            try:
+                size = file.xFileSize()
+                header = file.xRead(min(size, _HEADER_BYTES), 0) if size else b""
+            finally:
+                file.xClose()
+        except apsw.Error as error:
+            raise StorageUnfit(
+                f"cannot read {self.path}: {error}; check path and rights"
+            ) from error
+        if _number(header, _APPLICATION_ID_AT) != APPLICATION_ID:
+            what = "not a Headrace database" if header else "an empty file"
+            raise StorageCorrupt(f"{self.path} is {what}: nothing was changed; use another path")
+        if size % PAGE_SIZE and not logged:
+            raise self._damaged("its end is missing")
+        self._check_schema(_number(header, _USER_VERSION_AT))
+
+    def _check_schema(self, version: int) -> None:
         if version > SCHEMA_VERSION:
             raise StorageUnfit(
                 f"{self.path} has schema {version}, this Headrace knows up to {SCHEMA_VERSION}:"
                 " upgrade headrace, or use the version that wrote it"
             )
+
+    def _damaged(self, how: str) -> StorageCorrupt:
+        return StorageCorrupt(
+            f"{self.path} is damaged ({how}): nothing was changed; restore a backup, or move the"
+            " file away to begin anew"
+        )
+
+
+def _number(header: bytes, place: int) -> int:
+    """Return a number of the file's header (https://sqlite.org/fileformat.html §1.3)."""
+    return int.from_bytes(header[place : place + 4], "big")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def read_number(connection: apsw.Connection, statement: str) -> int:
@@ -213,12 +271,24 @@ def read_number(connection: apsw.Connection, statement: str) -> int:
     return int(str(value))
 
 
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
 def _sync(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _outdated(connection: apsw.Connection, boot: str) -> bool:
+    """Return whether anything is to be written before the file can be used; a full disk is read."""
+    if read_number(connection, "pragma user_version") < SCHEMA_VERSION:
+        return True
+    return connection.execute("select boot from headrace_engine").fetchall() != [(boot,)]
 
 
 def _migrate(connection: apsw.Connection, boot: str) -> None:
