@@ -35,10 +35,22 @@ read messages.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class HeadraceError(Exception):
     """The root: `except HeadraceError` catches whatever this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Whoever copies an error, or sends it to another process, keeps its attributes: by default
+        # it would be made anew from its message alone.
+        return _made_anew, (type(self), self.args), vars(self)
+
+
+def _made_anew(kind: type[HeadraceError], args: tuple[Any, ...]) -> HeadraceError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class UsageError(HeadraceError):

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.errors import InvalidOption
+from headrace.message import SECONDS_LIMIT
 from headrace.retry import Retry
 
 __all__ = ["Cancel", "Dead", "Done", "Outcome", "Release", "Retry", "Snooze"]
@@ -32,7 +33,7 @@ class _Signal(Exception):
         return type(self) is type(other) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), self.args))
+        return hash(type(self))  # a result may be a dict, and an exception must have a hash
 
 
 class Done(_Signal):
@@ -55,16 +56,21 @@ class Snooze(_Signal):
         reason: why, for the history.
 
     Raises:
-        InvalidOption: the delay is negative.
+        InvalidOption: the delay is no number of seconds, negative, or over a hundred years.
     """
 
     def __init__(self, delay: float, reason: str = "") -> None:
         super().__init__(delay, reason)
-        if not 0 <= delay < float("inf"):
-            message = f"Snooze({delay!r}): the delay must be seconds from 0 on"
+        if not _is_delay(delay):
+            message = f"Snooze({delay!r}): must be seconds from 0 to {SECONDS_LIMIT:.0f}"
             raise InvalidOption(message)
         self.delay = delay
         self.reason = reason
+
+
+def _is_delay(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 <= value <= SECONDS_LIMIT  # a NaN is none
 
 
 class Cancel(_Signal):
