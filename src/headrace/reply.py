@@ -148,9 +148,9 @@ def resolve_all(outcomes: Iterable[tuple[Reply[Any], Any, BaseException | None]]
     for reply, value, error in outcomes:
         if not reply._settle(value, error):  # noqa: SLF001 - the same word
             continue
-        for future in reply._futures:  # noqa: SLF001
+        for future in reply._futures:  # noqa: SLF001 - the same word
             futures[future.get_loop()].append(future)
-        for listener in reply._listeners:  # noqa: SLF001
+        for listener in reply._listeners:  # noqa: SLF001 - the same word
             _tell(listener, reply)
     for loop, woken in futures.items():
         # A loop that is closed, or is being closed right now, has nobody left to wake.
