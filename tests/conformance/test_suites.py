@@ -16,6 +16,7 @@ from headrace.engines.memory.entries import Entries
 from headrace.engines.memory.job import Job
 from headrace.engines.memory.jobs import Jobs
 from headrace.engines.memory.line import Group, Line
+from headrace.engines.memory.moments import Moments
 from headrace.engines.memory.writes import Writer
 from headrace.ids import Ids
 from headrace.record import QueueLimits, State
@@ -196,7 +197,7 @@ PLANTS = {
         ),
     ),
     "an expired lease that lives": Plant(
-        Jobs, "lapsed", yields_nothing,
+        Moments, "lapsed", yields_nothing,
         (
             LeaseSuite.test_a_lease_without_heartbeats_expires,
             LostLeaseSuite.test_three_expired_leases_are_a_crash_loop,
@@ -228,15 +229,15 @@ PLANTS = {
         (RetentionSuite.test_a_message_may_say_how_long,),
     ),
     "jobs that are never pruned": Plant(
-        Jobs, "outlived", yields_nothing,
+        Moments, "outlived", yields_nothing,
         (RetentionSuite.test_finished_jobs_are_pruned_after_their_time,),
     ),
     "expired jobs that are started": Plant(
-        Jobs, "late", yields_nothing,
+        Moments, "late", yields_nothing,
         (QueueSuite.test_no_expired_job_is_started,),
     ),
     "due jobs that are forgotten": Plant(
-        Jobs, "due", yields_nothing,
+        Moments, "due", yields_nothing,
         (QueueSuite.test_a_delayed_job_waits, QueueSuite.test_a_due_job_is_ready),
     ),
     "a group whose jobs overlap": Plant(

@@ -124,7 +124,7 @@ class Core:
         """Do a step of housekeeping, within `run`."""
         self._reap()
         self.entries.sweep(self.clock.now())
-        old = list(islice(self.jobs.outlived(self.clock.now()), _PRUNED_PER_STEP))
+        old = list(islice(self.jobs.moments.outlived(self.clock.now()), _PRUNED_PER_STEP))
         for job in old:
             self.jobs.drop(job)
         done = Maintained(
@@ -159,17 +159,17 @@ class Core:
 
     def _let_time_pass(self) -> None:
         now = self.clock.now()
-        for job in self.jobs.late(now):
+        for job in self.jobs.moments.late(now):
             self.jobs.put(life.expired(job, now))
             self.jobs.drained(job.message.queue, self.clock.monotonic())
             self._expired += 1
-        for job in self.jobs.due(now):
+        for job in self.jobs.moments.due(now):
             self.jobs.put(life.postponed(job, now, now))
         self._changes.keep()
 
     def _reap(self) -> None:
         failure = Failure(cause=Cause.LEASE_LOST, message="its lease ended without a heartbeat")
-        for job in self.jobs.lapsed(self.clock.monotonic()):
+        for job in self.jobs.moments.lapsed(self.clock.monotonic()):
             self.jobs.put(life.forsaken(job, failure, self.clock.now()))
             self._reclaimed += 1
 

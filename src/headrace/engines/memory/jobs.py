@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator
 from functools import partial
 
 from headrace.engines.memory.changes import Changes
 from headrace.engines.memory.job import Job
 from headrace.engines.memory.line import Line
+from headrace.engines.memory.moments import Moments
 from headrace.record import QueueLimits, State
 
 
-class Alarms:
-    """Moments at which a job needs to be looked at again."""
-
-    def __init__(self) -> None:
-        self._moments: list[tuple[float, int, str]] = []
-
-    def set(self, moment: float, job: Job) -> None:
-        """Let `rung` tell of `job` from `moment` on."""
-        heapq.heappush(self._moments, (moment, job.place, job.id))
-
-    def rung(self, now: float) -> Iterator[str]:
-        """Yield the ids whose moment has come, each once; whether it still matters is not known."""
-        while self._moments and self._moments[0][0] <= now:
-            yield heapq.heappop(self._moments)[2]
-
-
 class Jobs:
-    """All jobs by id. Every change goes through `put` and `drop`, which keep the indexes."""
+    """All jobs by id. Every change goes through `put` and `drop`, which keep the indexes.
+
+    Attributes:
+        moments: when jobs need to be looked at again.
+    """
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
@@ -37,10 +24,7 @@ class Jobs:
         self._unique: dict[str, str] = {}
         self._lines: dict[str, Line] = {}
         self._place = 0
-        self._due = Alarms()
-        self._late = Alarms()
-        self._lapsing = Alarms()
-        self._outliving = Alarms()
+        self.moments = Moments(self.get)
 
     def get(self, job_id: str) -> Job | None:
         """Return a job by id."""
@@ -107,35 +91,6 @@ class Jobs:
         self._changes.note(partial(setattr, line, "limits", line.limits))
         line.limits = limits
 
-    def due(self, now: float) -> Iterator[Job]:
-        """Yield the scheduled jobs whose moment has come."""
-        for job in self._rung(self._due, now):
-            if job.state is State.SCHEDULED and job.run_at is not None and job.run_at <= now:
-                yield job
-
-    def late(self, now: float) -> Iterator[Job]:
-        """Yield the waiting jobs that have expired."""
-        for job in self._rung(self._late, now):
-            if job.waiting and job.expires is not None and job.expires <= now:
-                yield job
-
-    def lapsed(self, monotonic: float) -> Iterator[Job]:
-        """Yield the running jobs whose lease has expired."""
-        for job in self._rung(self._lapsing, monotonic):
-            if job.state is State.RUNNING and job.lease_until <= monotonic:
-                yield job
-
-    def outlived(self, now: float) -> Iterator[Job]:
-        """Yield the finished jobs past their retention time."""
-        for job in self._rung(self._outliving, now):
-            if job.kept_until is not None and job.kept_until <= now:
-                yield job
-
-    def _rung(self, alarms: Alarms, now: float) -> Iterator[Job]:
-        for job_id in alarms.rung(now):
-            if (job := self._jobs.get(job_id)) is not None:
-                yield job
-
     def _replace(self, job_id: str, new: Job | None) -> None:
         old = self._jobs.get(job_id)
         self._changes.note(partial(self._replace, job_id, old))
@@ -154,22 +109,12 @@ class Jobs:
 
     def _link(self, job: Job) -> None:
         self._jobs[job.id] = job
-        self._set_alarms(job)
+        self.moments.note(job)
         if job.state.terminal:
             return
         if (key := job.message.unique_key) is not None:
             self._unique[key] = job.id
         self._freed(self.line(job.message.queue).add(job))
-
-    def _set_alarms(self, job: Job) -> None:
-        if job.kept_until is not None:
-            self._outliving.set(job.kept_until, job)
-        if job.state is State.RUNNING:
-            self._lapsing.set(job.lease_until, job)
-        if job.waiting and job.expires is not None:
-            self._late.set(job.expires, job)
-        if job.run_at is not None:
-            self._due.set(job.run_at, job)
 
     def _freed(self, claimable: bool) -> None:  # noqa: FBT001 - it is an answer passed on
         if claimable:

@@ -92,6 +92,16 @@ class Line:
         group.remove(job)
         return self._offer(group.head())
 
+    def excess(self, job: Job) -> float:
+        """Return how many jobs of average size would have to go before `job` fits; 0 if it does."""
+        jobs = nbytes = 0.0
+        if self.limits.max_depth is not None:
+            jobs = self.depth + 1 - self.limits.max_depth
+        if self.limits.max_bytes is not None:
+            average = (self.bytes + job.size) / (self.depth + 1)
+            nbytes = (self.bytes + job.size - self.limits.max_bytes) / average
+        return max(jobs, nbytes, 0.0)
+
     def next(self) -> Job | None:
         """Return the job to be claimed next: highest priority first, then oldest."""
         if self.paused:

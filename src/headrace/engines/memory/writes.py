@@ -40,6 +40,7 @@ from headrace.write import (
 
 _RETRY_AFTER_MIN = 0.1
 _RETRY_AFTER_MAX = 60.0
+_RETRY_AFTER_UNKNOWN = 1.0
 
 
 class Writer:
@@ -109,21 +110,15 @@ class Writer:
     def _check_room(self, job: Job) -> None:
         name = job.message.queue
         line = self._jobs.line(name)
-        limits = line.limits
-        jobs_over = line.depth + 1 - (limits.max_depth if limits.max_depth is not None else 10**18)
-        bytes_over = (
-            line.bytes + job.size - (limits.max_bytes if limits.max_bytes is not None else 10**18)
-        )
-        if max(jobs_over, bytes_over) <= 0:
+        excess = line.excess(job)
+        if excess <= 0:
             return
-        average = line.bytes / line.depth if line.depth else job.size
-        excess = max(jobs_over, bytes_over / average)
         rate = line.drain.rate(self._clock.monotonic())
-        wait = excess / rate if rate else _RETRY_AFTER_MAX
+        wait = excess / rate if rate else _RETRY_AFTER_UNKNOWN
         wait = min(max(wait, _RETRY_AFTER_MIN), _RETRY_AFTER_MAX)
         text = (
-            f"queue {name!r} is full ({line.depth} jobs, {line.bytes} bytes);"
-            f" try again in {wait:.1f} s"
+            f"queue {name!r} is full: {line.depth} jobs, {line.bytes} bytes; try again in"
+            f" {wait:.1f} s, add workers, or raise its limit"
         )
         raise QueueFull(text, name, wait)
 
