@@ -7,16 +7,16 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-from headrace.callers import answer, in_thread, pause, refuse_on_loop
+from headrace.callers import Unanswered, answer, in_thread, pause, refuse_on_loop, wait
 from headrace.clock import Clock, SystemClock
 from headrace.codec import Returns
 from headrace.config import load
 from headrace.connect import Connection
 from headrace.declaration import Declaration
 from headrace.engine import Engine, Tx
-from headrace.errors import EngineBusy, JobNotFound, QueueFull
+from headrace.errors import JobNotFound, QueueFull
 from headrace.ids import Ids
-from headrace.intake import Intake, Jobs, Submission, fate
+from headrace.intake import Intake, Jobs, Submission, unknown
 from headrace.job import Job
 from headrace.middleware import Middleware
 from headrace.options import InTransaction
@@ -102,7 +102,7 @@ class App:
         """Where calls become jobs; it opens the engine if need be."""
         if self._intake is None:
             self.open()
-        return self._opened()
+        return self._intake or self._opened()
 
     def open(self) -> None:
         """Open the engine now rather than at the first use. Idempotent.
@@ -153,15 +153,16 @@ class App:
             BlockingCall: an event loop runs in this thread: await `asubmit`.
         """
         refuse_on_loop("app.submit()", "await app.asubmit(...)")
-        submission, intake = Submission(calls, tx), self.intake
+        intake = self._intake or self.intake
+        submission = Submission(calls, tx)
         while submission.calls:
             reply, jobs = intake.send(submission.calls, submission.tx)
             try:
-                reply.wait(self.config.deadline)
+                wait(reply, self.config.deadline)
             except QueueFull as full:
                 time.sleep(submission.pause(full, intake))
-            except EngineBusy as error:
-                raise fate(error, reply, jobs) from error
+            except Unanswered as error:
+                raise unknown(jobs) from error
             else:
                 return jobs
         return []
@@ -170,15 +171,16 @@ class App:
         self, calls: Iterable[Call[Any]], *, tx: Tx | InTransaction | None = None
     ) -> Jobs:
         """Submit many calls; the twin of `submit`, with the same answer and errors."""
-        submission, intake = Submission(calls, tx), await self._aintake()
+        intake = self._intake or await self._aintake()
+        submission = Submission(calls, tx)
         while submission.calls:
             reply, jobs = intake.send(submission.calls, submission.tx)
             try:
                 await answer(reply, self.config.deadline)
             except QueueFull as full:
                 await pause(submission.pause(full, intake))
-            except EngineBusy as error:
-                raise fate(error, reply, jobs) from error
+            except Unanswered as error:
+                raise unknown(jobs) from error
             else:
                 return jobs
         return []
@@ -194,12 +196,12 @@ class App:
 
     async def ajob(self, job_id: str) -> Job[Any]:
         """Return a job by its id; the twin of `job`."""
-        reply = (await self._aintake()).engine.get([job_id])
+        intake = self._intake or await self._aintake()
+        reply = intake.engine.get([job_id])
         return self._found(job_id, await answer(reply, self.config.deadline))
 
     async def _aintake(self) -> Intake:
-        if self._intake is None:
-            await self.aopen()
+        await self.aopen()
         return self._opened()
 
     def _opened(self) -> Intake:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from headrace.errors import BlockingCall, EngineBusy
 from headrace.reply import Reply
@@ -28,24 +28,47 @@ def refuse_on_loop(method: str, twin: str) -> None:
         raise BlockingCall(f"{method} would block the running event loop; write `{twin}` instead")
 
 
-async def answer(reply: Reply[T], timeout: float | None) -> T:  # noqa: ASYNC109 - as Reply.wait
+class Unanswered(EngineBusy):
+    """The engine said nothing in time; what was asked of it may have happened, or still may."""
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__(f"no answer from the engine within {seconds} s; it may still come")
+
+
+def wait(reply: Reply[T], timeout: float | None) -> T:
+    """Wait for a reply for at most `timeout` seconds; None waits for ever.
+
+    Raises:
+        Unanswered: it was not there in time.
+    """
+    try:
+        return reply.wait(timeout)
+    except EngineBusy:
+        if reply.done:  # the engine itself said so
+            raise
+        raise Unanswered(timeout) from None
+
+
+async def answer(reply: Reply[T], timeout: float | None) -> T:  # noqa: ASYNC109 - as `wait`
     """Await a reply for at most `timeout` seconds; None awaits it for ever.
 
     Raises:
-        EngineBusy: it was not there in time; it may still come.
+        Unanswered: it was not there in time. The reply has failed with it, too.
     """
-    if reply.done:
+    if reply.done or timeout is None:
         return await reply
     import asyncio  # noqa: PLC0415 - as above
 
+    # Half the price of asyncio.timeout, which would cancel this task, and once per submit.
+    timer = asyncio.get_running_loop().call_later(timeout, _give_up, reply, timeout)
     try:
-        async with asyncio.timeout(timeout):
-            return await reply
-    except TimeoutError:
-        if reply.done:  # the reply's own error is a TimeoutError as well
-            raise
-        message = f"no answer from the engine within {timeout} s; it may still come"
-        raise EngineBusy(message) from None
+        return await reply
+    finally:
+        timer.cancel()
+
+
+def _give_up(reply: Reply[Any], seconds: float) -> None:
+    reply.fail(Unanswered(seconds))
 
 
 async def pause(seconds: float) -> None:

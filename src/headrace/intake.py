@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from headrace.clock import Clock
 from headrace.engine import Engine, Tx
-from headrace.errors import EngineBusy, OutcomeUnknown, QueueFull, UsageError
+from headrace.errors import OutcomeUnknown, QueueFull, UsageError
 from headrace.ids import Ids
 from headrace.job import Job
 from headrace.options import InTransaction
@@ -96,10 +96,8 @@ class Submission:
         return min(max(likely, _SHORTEST_PAUSE), _LONGEST_PAUSE, left)
 
 
-def fate(error: EngineBusy, reply: Reply[Sent], jobs: Jobs) -> Exception:
-    """Return what a submit raises when it has waited for the engine in vain."""
-    if reply.done:  # the engine itself said so: nothing was written
-        return error
+def unknown(jobs: Jobs) -> OutcomeUnknown:
+    """Return what a submit raises when it has waited for the engine's answer in vain."""
     return OutcomeUnknown(
         f"the engine did not say in time whether {len(jobs)} jobs were accepted:"
         " app.job(id) tells, later",

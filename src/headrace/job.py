@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from headrace.callers import answer, refuse_on_loop
+from headrace.callers import Unanswered, answer, refuse_on_loop, wait
 from headrace.codec import Returns
 from headrace.engine import Entry
-from headrace.errors import EngineBusy, JobCancelled, JobDead, JobFailed, JobNotFound, ResultTimeout
+from headrace.errors import JobCancelled, JobDead, JobFailed, JobNotFound, ResultTimeout
 from headrace.record import Cause, Failure, Record, State
 from headrace.reply import Reply
 from headrace.watcher import Watcher
@@ -112,10 +112,8 @@ class Job(Generic[R_co]):
             self._watcher.refuse_inside()
             reply = self._watcher.wait(self.id)
         try:
-            return self._result(reply.wait(timeout))
-        except EngineBusy:
-            if reply.done:
-                raise
+            return self._result(wait(reply, timeout))
+        except Unanswered:
             states = self._watcher.engine.states([self.id]).wait(self._watcher.deadline)
             raise self._too_late(timeout, states) from None
         finally:
@@ -126,9 +124,7 @@ class Job(Generic[R_co]):
         reply = self._final() or self._watcher.wait(self.id)
         try:
             return self._result(await answer(reply, timeout))
-        except EngineBusy:
-            if reply.done:
-                raise
+        except Unanswered:
             asked = self._watcher.engine.states([self.id])
             raise self._too_late(timeout, await answer(asked, self._watcher.deadline)) from None
         finally:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from headrace.callers import answer, in_thread, pause, refuse_on_loop
+from headrace.callers import Unanswered, answer, in_thread, pause, refuse_on_loop, wait
 from headrace.errors import BlockingCall, EngineBusy, TransactionTimeout
 from headrace.reply import Reply
 
@@ -34,17 +34,28 @@ def test_an_answer_comes_or_is_given_up() -> None:
         reply: Reply[int] = Reply()
         asyncio.get_running_loop().call_soon(reply.resolve, 2)
         assert await answer(reply, 5) == 2
-        with pytest.raises(EngineBusy, match=r"within 0\.01 s"):
+        with pytest.raises(Unanswered, match=r"within 0\.01 s"):
             await answer(Reply[int](), 0.01)
 
     asyncio.run(ask())
 
 
-def test_the_reply_s_own_timeout_error_passes() -> None:
+def test_a_blocking_caller_is_answered_or_gives_up() -> None:
+    assert wait(Reply.of(1), 0) == 1
+    with pytest.raises(Unanswered, match=r"within 0\.01 s"):
+        wait(Reply[int](), 0.01)
+
+
+@pytest.mark.parametrize("error", [TransactionTimeout("too long"), EngineBusy("locked")])
+def test_the_engine_s_own_errors_pass(error: Exception) -> None:
     async def ask() -> None:
         reply: Reply[int] = Reply()
-        asyncio.get_running_loop().call_soon(reply.fail, TransactionTimeout("too long"))
+        asyncio.get_running_loop().call_soon(reply.fail, error)
         await answer(reply, 5)
 
-    with pytest.raises(TransactionTimeout, match="too long"):
+    with pytest.raises(type(error)) as awaiting:
         asyncio.run(ask())
+    with pytest.raises(type(error)) as blocking:
+        wait(Reply.failed(error), 5)
+    assert not isinstance(awaiting.value, Unanswered)
+    assert not isinstance(blocking.value, Unanswered)

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from headrace.app import App
-from headrace.errors import EngineBusy, OutcomeUnknown, QueueFull, UsageError
-from headrace.intake import Submission, fate
-from headrace.reply import Reply
+from headrace.errors import QueueFull, UsageError
+from headrace.intake import Submission, unknown
 from headrace.task import Task
 
 
@@ -76,8 +75,5 @@ def test_nobody_waits_who_did_not_ask_to_or_holds_a_transaction(
 
 def test_silence_of_the_engine_is_an_unknown_outcome(app: App, echo: Task[[int], int, Any]) -> None:
     _, jobs = app.intake.send([echo.call(1)])
-    error = fate(EngineBusy("no answer"), Reply(), jobs)
-    assert isinstance(error, OutcomeUnknown)
+    error = unknown(jobs)
     assert error.job_ids == (jobs[0].id,)
-    busy = EngineBusy("locked")
-    assert fate(busy, Reply.failed(busy), jobs) is busy
