@@ -93,11 +93,12 @@ class Jobs:
 
     def _replace(self, job_id: str, new: Job | None) -> None:
         old = self._jobs.get(job_id)
-        self._changes.note(partial(self._replace, job_id, old))
         if old is not None:
             self._unlink(old)
         if new is not None:
             self._link(new)
+        # Noted last: the queue that a job brought with it has to go after the job.
+        self._changes.note(partial(self._replace, job_id, old))
 
     def _unlink(self, job: Job) -> None:
         del self._jobs[job.id]
