@@ -1,0 +1,87 @@
+"""The last lines a run logs are kept for it, wherever in its code they come from."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterator
+from contextvars import copy_context
+
+import pytest
+
+from headrace import logs
+from headrace.logs import LINES, LastLines
+
+log = logging.getLogger("someone")
+
+
+class Run:
+    """Something that lines are kept for."""
+
+    def __init__(self) -> None:
+        self.logs: deque[str] | None = None
+
+
+@pytest.fixture(autouse=True)
+def listening() -> Iterator[LastLines]:
+    lines = LastLines()
+    lines.start()
+    yield lines
+    lines.stop()
+
+
+def test_lines_are_kept_for_the_run_that_logs_them() -> None:
+    first, second = Run(), Run()
+
+    def work(run: Run, word: str) -> None:
+        logs.current.set(run)
+        log.warning("a %s line", word)
+
+    copy_context().run(work, first, "first")
+    copy_context().run(work, second, "second")
+    assert [len(run.logs or ()) for run in (first, second)] == [1, 1]
+    assert (first.logs or [""])[0].endswith("WARNING someone: a first line")
+
+
+def test_lines_of_threads_that_a_run_starts_are_kept() -> None:
+    run = Run()
+
+    async def work() -> None:
+        logs.current.set(run)
+        await asyncio.to_thread(log.warning, "from a thread")
+
+    asyncio.run(work())
+    assert len(run.logs or ()) == 1
+
+
+def test_only_the_last_lines_are_kept_and_not_too_much_of_each() -> None:
+    run = Run()
+
+    def work() -> None:
+        logs.current.set(run)
+        for number in range(LINES + 10):
+            log.warning("line %d %s", number, "x" * 5000)
+
+    copy_context().run(work)
+    assert run.logs is not None
+    assert len(run.logs) == LINES
+    assert "line 10 " in run.logs[0]
+    assert len(run.logs[0]) == 1000
+
+
+def test_lines_outside_of_runs_are_not_kept() -> None:
+    log.warning("nobody's line")
+    assert logs.current.get() is None
+
+
+def test_a_line_that_cannot_be_formatted_harms_nobody(
+    capsys: pytest.CaptureFixture[str], listening: LastLines
+) -> None:
+    run = Run()
+
+    def work() -> None:
+        logs.current.set(run)
+        listening.emit(logging.LogRecord("x", logging.ERROR, "", 1, "%d", ("text",), None))
+
+    copy_context().run(work)
+    assert not run.logs
+    assert "Logging error" in capsys.readouterr().err
