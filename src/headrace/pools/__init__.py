@@ -1,0 +1,1 @@
+"""Where runs happen: on an event loop, on threads, in child processes."""

@@ -1,0 +1,134 @@
+"""TaskPool: runs coroutines, an asyncio task each, on an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+from headrace.pool import Performer
+
+RunT = TypeVar("RunT", bound=Hashable)
+
+_STOP_SECONDS = 5.0
+
+
+class TaskPool(Generic[RunT]):
+    """Runs up to `slots` coroutines at a time.
+
+    The loop has a thread of its own, so that it works the same in a script, under a web server's
+    loop and in a worker process, and so that the worker notices when a run blocks it.
+
+    Args:
+        slots: runs at a time.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self._waiting: deque[RunT] = deque()
+        self._running: dict[RunT, asyncio.Task[None]] = {}
+        self._low = 0
+        self._told = True
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for a slot."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """How many coroutines have begun and not ended."""
+        return len(self._running)
+
+    def start(self, performer: Performer[RunT], hungry: Callable[[], None]) -> None:
+        """Start the loop's thread; see `Pool.start`."""
+        self._performer = performer
+        self._hungry = hungry
+        self._stopping = asyncio.Event()
+        started = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run_loop, args=(started,), name="headrace-tasks", daemon=True
+        )
+        self._thread.start()
+        started.wait()
+
+    def submit(self, runs: Sequence[RunT]) -> None:
+        """Accept runs; one wake-up of the loop for all of them."""
+        self._waiting.extend(runs)
+        self._low = len(self._waiting) // 2
+        self._told = False
+        self._call(self._begin)
+
+    def withdraw(self) -> list[RunT]:
+        """Take back the runs that have not begun."""
+        return _drain(self._waiting)
+
+    def interrupt(self, run: RunT) -> None:
+        """Cancel a run's task."""
+        self._call(self._cancel, run)
+
+    def stop(self) -> bool:
+        """End the loop, with whatever tasks the runs have left behind on it."""
+        if self._thread is None:
+            return True
+        self._call(self._stopping.set)
+        self._thread.join(_STOP_SECONDS)
+        return not self._thread.is_alive()
+
+    def _run_loop(self, started: threading.Event) -> None:
+        # The runner cancels what is left at the end, and closes generators and the executor.
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            started.set()
+            runner.run(self._until_stopped())
+
+    async def _until_stopped(self) -> None:
+        await self._stopping.wait()
+
+    def _call(self, function: Callable[..., object], *arguments: RunT) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # closed: there is nothing left to call for
+                self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _begin(self) -> None:
+        """Fill the free slots."""
+        waiting, running, loop = self._waiting, self._running, asyncio.get_running_loop()
+        while waiting and len(running) < self.slots and not self._stopping.is_set():
+            try:
+                run = waiting.popleft()
+            except IndexError:  # withdrawn at this very moment
+                return
+            running[run] = loop.create_task(self._perform(run))
+        if not waiting or (not self._told and len(waiting) <= self._low):
+            self._told = True
+            self._hungry()
+
+    async def _perform(self, run: RunT) -> None:
+        try:
+            await self._performer.perform_async(run)
+        finally:
+            del self._running[run]
+            self._begin()
+
+    def _cancel(self, run: RunT) -> None:
+        task = self._running.get(run)
+        if task is not None:
+            # Not at once: a task that is cancelled before its first step never enters
+            # its coroutine, which then could not say what became of the run.
+            asyncio.get_running_loop().call_soon(task.cancel)
+
+
+def _drain(runs: deque[RunT]) -> list[RunT]:
+    """Empty a deque that another thread takes from, too."""
+    taken: list[RunT] = []
+    while runs:
+        try:
+            taken.append(runs.popleft())
+        except IndexError:
+            break
+    return taken
