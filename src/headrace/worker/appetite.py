@@ -1,0 +1,83 @@
+"""Appetite: how many jobs to claim, so that slots stay busy and nothing is hoarded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from headrace.clock import Clock
+from headrace.pool import Pool
+
+_AHEAD_SECONDS = 0.2
+"""What is run in this time is claimed ahead; a claim takes a few milliseconds."""
+_MOST = 2_000
+_SMOOTHING = 0.5
+
+
+class _Plate:
+    """One pool's share: what it had and what it got through lately."""
+
+    def __init__(self, pool: Pool[Any]) -> None:
+        self.pool = pool
+        self.given = 0
+        self.load = 0
+        self.pace = 0.0  # runs per second
+
+    def weigh(self, seconds: float) -> None:
+        """Learn the pace from what was given and what of it is left."""
+        load = self.pool.waiting + self.pool.running
+        if seconds > 0:
+            pace = max(0, self.load + self.given - load) / seconds
+            self.pace += _SMOOTHING * (pace - self.pace)
+        self.load, self.given = load, 0
+
+    @property
+    def room(self) -> int:
+        """How many more runs are soon begun: free slots, and what the pace gets through ahead."""
+        ahead = min(_MOST, self.pool.slots + int(self.pace * _AHEAD_SECONDS))
+        return max(0, ahead - self.load)
+
+
+class Appetite:
+    """Decides how many jobs to claim.
+
+    Slow jobs leave no room beyond the free slots: other workers may have them. Of fast ones, as
+    many are claimed ahead as are run while the next claim is under way.
+
+    A claim cannot choose the kind of its jobs. So what comes is expected to be like what came last:
+    the pools that got something then decide. When they are full, others still get a chance, one job
+    at a time.
+
+    Args:
+        pools: where jobs run.
+        clock: measures the pace.
+    """
+
+    def __init__(self, pools: Collection[Pool[Any]], clock: Clock) -> None:
+        self._plates = {pool: _Plate(pool) for pool in pools}
+        self._likely = list(self._plates.values())
+        self._clock = clock
+        self._weighed = clock.monotonic()
+
+    def limit(self) -> int:
+        """Return how many jobs to claim now; 0: none."""
+        now = self._clock.monotonic()
+        for plate in self._plates.values():
+            plate.weigh(now - self._weighed)
+        self._weighed = now
+        room = min((plate.room for plate in self._likely), default=0)
+        if room or not self._hunger_elsewhere():
+            return room
+        return 1
+
+    def fed(self, shares: Mapping[Pool[Any], int]) -> None:
+        """Learn how many jobs each pool got from a claim that was not empty."""
+        self._likely = [self._plates[pool] for pool in shares]
+        for pool, count in shares.items():
+            self._plates[pool].given += count
+
+    def _hunger_elsewhere(self) -> bool:
+        """Whether a pool stands idle, and what full pools wait for is still bearable."""
+        idle = any(plate.room for plate in self._plates.values())
+        hoarded = any(plate.pool.waiting >= plate.pool.slots for plate in self._likely)
+        return idle and not hoarded

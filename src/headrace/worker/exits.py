@@ -1,0 +1,21 @@
+"""Exit: how a worker process ends, as its exit code. The supervisor acts on it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of a worker process.
+
+    Attributes:
+        CLEAN: asked to stop, and everything was handed back.
+        ENGINE: the engine failed; only a new process can know what was written.
+        STUCK: a run outlived its timeout and cannot be stopped; only the process's end ends it.
+        RECYCLED: it ran as many jobs, or grew as large, as it should.
+    """
+
+    CLEAN = 0
+    ENGINE = 75
+    STUCK = 76
+    RECYCLED = 77

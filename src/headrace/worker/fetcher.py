@@ -1,0 +1,161 @@
+"""Fetcher: claims jobs and hands them to the pools."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+
+from headrace.errors import EngineBusy, StorageFull
+from headrace.pool import Pool
+from headrace.service import Service
+from headrace.worker.appetite import Appetite
+from headrace.worker.decision import released
+from headrace.worker.exits import Exit
+from headrace.worker.heartbeat import Heartbeat, lease_until
+from headrace.worker.leases import Leases
+from headrace.worker.lifespan import Lifespan
+from headrace.worker.recipes import Pools, Recipes
+from headrace.worker.run import Run
+from headrace.worker.settler import Settler
+from headrace.worker.site import Site
+from headrace.write import Lease
+
+_log = logging.getLogger("headrace")
+
+_RETRY_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
+_BACKLOG_LIMIT = 10_000
+_STOP_SECONDS = 10.0
+
+
+class Fetcher:
+    """Claims jobs as the appetite asks for them; the next ones while the last ones run.
+
+    Args:
+        site: what it shares with the other parts of the worker.
+        recipes: what the runs need.
+        pools: where they run.
+        heartbeat: keeps their leases.
+        leases: what is held.
+        settler: writes what became of them; nothing is claimed while it cannot.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        recipes: Recipes,
+        pools: Pools,
+        *,
+        heartbeat: Heartbeat,
+        leases: Leases,
+        settler: Settler,
+    ) -> None:
+        self._site = site
+        self._recipes = recipes
+        self._pools = pools
+        self._appetite = Appetite(pools.all(), site.clock)
+        self._heartbeat = heartbeat
+        self._leases = leases
+        self._settler = settler
+        self._lifespan = Lifespan(site.terms.most_jobs, site.terms.most_mib)
+        self._stopping = False
+        self._service = Service("headrace-fetcher", self._fetch, _LOOK_SECONDS, site.ids.fraction)
+
+    def start(self) -> None:
+        """Begin to claim."""
+        self._service.start()
+
+    def wake(self) -> None:
+        """Look at once whether more can be claimed."""
+        self._service.wake()
+
+    def stop(self) -> None:
+        """Claim no more; what has not begun is handed back."""
+        self._stopping = True
+        self._service.stop(_STOP_SECONDS)
+        self._hand_back_waiting()
+
+    def _fetch(self) -> float | None:
+        if self._settler.stuck or self._settler.backlog > _BACKLOG_LIMIT:
+            return _RETRY_SECONDS
+        left = self._lifespan.left(self._settler.settled + len(self._leases))
+        if not left:
+            self._site.ended(Exit.RECYCLED)
+        limit = min(left, self._appetite.limit())
+        if not limit:
+            return None
+        # The lease cannot begin before the claim is sent, so our own deadline counts from here.
+        sent = self._site.clock.monotonic()
+        try:
+            leases = self._claim(limit)
+        except (EngineBusy, StorageFull) as error:
+            _log.warning("nothing can be claimed, trying again: %s", error)
+            return _RETRY_SECONDS
+        except Exception as error:
+            self._site.engine_failed(error)
+            raise
+        if leases:
+            self._accept(leases, sent)
+        return 0.0
+
+    def _claim(self, limit: int) -> tuple[Lease, ...]:
+        terms = self._site.terms
+        reply = self._site.engine.lease(
+            terms.queues, limit=limit, seconds=terms.lease, holder=terms.holder, wait=terms.poll
+        )
+        return reply.wait()
+
+    def _accept(self, leases: Sequence[Lease], sent: float) -> None:
+        runs = [self._make(lease, sent) for lease in leases]
+        self._heartbeat.hold(runs)
+        if self._stopping:
+            self._release(runs)
+        elif leases[0].lost:
+            self._run_alone(runs[0])
+        else:
+            self._hand_out(runs)
+
+    def _make(self, lease: Lease, sent: float) -> Run:
+        message = lease.message
+        recipe = self._recipes.of(message.task)
+        timeout = recipe.timeout if message.timeout is None else message.timeout
+        until = lease_until(sent, message.lease or self._site.terms.lease)
+        return Run(lease, recipe, until, timeout)
+
+    def _hand_out(self, runs: Sequence[Run]) -> None:
+        shares: dict[Pool[Run], list[Run]] = {}
+        for run in runs:
+            shares.setdefault(run.recipe.pool, []).append(run)
+        self._appetite.fed({pool: len(share) for pool, share in shares.items()})
+        for pool, share in shares.items():
+            pool.submit(share)
+
+    # A job that may kill the process --------------------------------------------------------------
+
+    def _run_alone(self, run: Run) -> None:
+        """Run a job that lost a lease before with nothing else in this process.
+
+        Should it kill the process, then nobody else's lease is lost with it.
+        """
+        self._hand_back_waiting()
+        if self._wait_until(lambda held: held <= {run}):
+            run.recipe.pool.submit([run])
+            self._wait_until(lambda held: run not in held)
+        else:
+            self._release([run])
+
+    def _wait_until(self, condition: Callable[[AbstractSet[Run]], bool]) -> bool:
+        while not self._stopping:
+            if self._leases.wait_until(condition, _LOOK_SECONDS):
+                return True
+        return False
+
+    def _hand_back_waiting(self) -> None:
+        for pool in self._pools.all():
+            self._release(pool.withdraw())
+
+    def _release(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            run.ended = True
+            self._settler.put(run, released(run.lease))

@@ -1,0 +1,45 @@
+"""Lifespan: how much a worker process does before a new one replaces it.
+
+Whatever its tasks and their libraries leak is given back with the process.
+"""
+
+from __future__ import annotations
+
+import sys
+
+_MIB = 1 << 20
+_FOR_EVER = sys.maxsize
+
+
+class Lifespan:
+    """Tells how many jobs a worker may still claim.
+
+    Args:
+        most_jobs: so many jobs are enough; None: never.
+        most_mib: it has grown too large when it takes so much memory; None: never.
+    """
+
+    def __init__(self, most_jobs: int | None = None, most_mib: int | None = None) -> None:
+        self._most_jobs = most_jobs
+        self._most_mib = most_mib
+
+    def left(self, claimed: int) -> int:
+        """Return how many jobs may still be claimed.
+
+        Args:
+            claimed: how many there were until now.
+        """
+        if self._most_mib is not None and peak_mib() >= self._most_mib:
+            return 0
+        return _FOR_EVER if self._most_jobs is None else max(0, self._most_jobs - claimed)
+
+
+def peak_mib() -> float:
+    """Return the most memory this process has had so far, in MiB; 0 where nobody can tell."""
+    try:
+        import resource  # noqa: PLC0415 - Windows does not have it
+    except ImportError:
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # The kernels disagree about the unit: bytes on macOS, KiB elsewhere.
+    return float(peak) / (_MIB if sys.platform == "darwin" else 1024)

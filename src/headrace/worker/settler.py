@@ -1,0 +1,135 @@
+"""Settler: writes what became of runs, many at a time.
+
+Whoever performed a run puts its settlement here, from any thread, and goes on at once. While a
+batch is being written the next one gathers, so that batches are as large as the load is high, and a
+lonely settlement is written immediately.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import Any
+
+from headrace.errors import EngineBusy, StorageFull
+from headrace.reply import Reply
+from headrace.service import Service
+from headrace.worker.leases import Leases
+from headrace.worker.run import Run
+from headrace.worker.site import Site
+from headrace.write import Settle, Settled, Settlement
+
+_log = logging.getLogger("headrace")
+
+_BATCHES_UNDER_WAY = 2
+_FULL_BATCH = 250
+"""A second batch goes out beside the first when it has so many."""
+_LARGEST_BATCH = 2_000
+_RETRY_SECONDS = 0.5
+
+_Pair = tuple[Run, Settlement]
+
+
+class Settler:
+    """Writes settlements in batches and forgets their leases.
+
+    When there is no room on the disk, or no write lock to be had, everything is kept and tried
+    again until it succeeds: an outcome is never lost while this process lives.
+
+    Attributes:
+        stuck: nothing can be written for now.
+        broken: nothing can be written any more by this process.
+        settled: how many settlements were written.
+
+    Args:
+        site: what it shares with the other parts of the worker.
+        leases: what is held; settled runs are dropped from it.
+    """
+
+    def __init__(self, site: Site, leases: Leases) -> None:
+        self._engine = site.engine
+        self._telemetry = site.telemetry
+        self._failed = site.engine_failed
+        self._leases = leases
+        self._gathered: deque[_Pair] = deque()
+        self._lock = threading.Lock()  # guards what is under way
+        self._under_way = 0
+        self._retry = Service(
+            "headrace-settler", self._try_again, _RETRY_SECONDS, site.ids.fraction
+        )
+        self.stuck = False
+        self.broken = False
+        self.settled = 0
+
+    @property
+    def backlog(self) -> int:
+        """How many settlements wait to be written."""
+        return len(self._gathered)
+
+    def start(self) -> None:
+        """Begin to try again what failed."""
+        self._retry.start()
+
+    def stop(self) -> None:
+        """Try no more. What is left is lost to us: the leases expire, and the jobs run again."""
+        self._retry.stop()
+
+    def put(self, run: Run, settlement: Settlement) -> None:
+        """Accept a settlement; it is written soon."""
+        self._gathered.append((run, settlement))
+        # Appended first, looked at second: whoever is being answered now either sees it there,
+        # or has counted down already.
+        under_way = self._under_way
+        if not under_way or (under_way < _BATCHES_UNDER_WAY and len(self._gathered) >= _FULL_BATCH):
+            self._send()
+
+    def _send(self, *, probe: bool = False) -> None:
+        if self.stuck and not probe:
+            return
+        with self._lock:
+            if self._under_way >= _BATCHES_UNDER_WAY or not self._gathered:
+                return
+            batch = self._take()
+            self._under_way += 1
+        settlements = tuple(settlement for _, settlement in batch)
+        reply = self._engine.apply(Settle(settlements))
+        reply.listen(lambda answered: self._answered(batch, answered))
+
+    def _take(self) -> list[_Pair]:
+        count = min(len(self._gathered), _LARGEST_BATCH)
+        return [self._gathered.popleft() for _ in range(count)]
+
+    def _answered(self, batch: list[_Pair], reply: Reply[Any]) -> None:
+        if reply.error is None:
+            self._written(batch, reply.wait())
+        elif isinstance(reply.error, StorageFull | EngineBusy):
+            self._keep(batch, reply.error)
+        else:
+            self.broken = True
+            self._failed(reply.error)
+        with self._lock:
+            self._under_way -= 1
+        if self._gathered:
+            self._send()
+
+    def _written(self, batch: list[_Pair], settled: Settled) -> None:
+        self.stuck = False
+        self.settled += len(batch)
+        self._leases.drop([run for run, _ in batch])
+        self._telemetry.event("jobs.settled", count=len(batch), lost=settled.lost)
+        if settled.lost:
+            lost = ", ".join(sorted(settled.lost))
+            _log.warning(
+                "lost the lease before the outcome was written, which counts not: %s", lost
+            )
+
+    def _keep(self, batch: list[_Pair], error: BaseException) -> None:
+        if not self.stuck:
+            _log.warning("keeping outcomes in memory until they can be written: %s", error)
+        self.stuck = True
+        self._gathered.extendleft(reversed(batch))
+
+    def _try_again(self) -> None:
+        if self.stuck:
+            self._send(probe=True)

@@ -1,0 +1,58 @@
+"""As many jobs are claimed as keep the slots busy, and none is hoarded."""
+
+from headrace.testing.clock import ManualClock
+from headrace.worker.appetite import Appetite
+from tests.unit.worker.stage import FakePool, a_run
+
+
+def test_free_slots_are_filled() -> None:
+    pool = FakePool(slots=10)
+    appetite = Appetite([pool], ManualClock())
+    assert appetite.limit() == 10
+    pool.running = 4
+    assert appetite.limit() == 6
+
+
+def test_slow_jobs_are_not_hoarded() -> None:
+    clock, pool = ManualClock(), FakePool(slots=10)
+    appetite = Appetite([pool], clock)
+    for _ in range(5):
+        appetite.fed({pool: 1})
+        pool.running = 10
+        clock.advance(10)
+        assert appetite.limit() == 0
+
+
+def test_fast_jobs_are_claimed_ahead_up_to_a_bound() -> None:
+    clock, pool = ManualClock(), FakePool(slots=10)
+    appetite = Appetite([pool], clock)
+    limits = []
+    for _ in range(10):
+        limit = appetite.limit()
+        limits.append(limit)
+        appetite.fed({pool: limit})  # and all of them end
+        clock.advance(0.01)
+    assert limits[0] == 10
+    assert limits[1] > 100
+    assert limits[-1] == 2000
+
+
+def test_the_fullest_of_the_pools_that_were_fed_decides() -> None:
+    threads, tasks = FakePool(slots=4), FakePool(slots=100)
+    appetite = Appetite([threads, tasks], ManualClock())
+    assert appetite.limit() == 4
+    appetite.fed({tasks: 4})
+    assert appetite.limit() == 100
+    appetite.fed({tasks: 50, threads: 50})
+    threads.running, tasks.running = 3, 50
+    assert appetite.limit() == 1
+
+
+def test_a_full_pool_does_not_starve_an_idle_one() -> None:
+    threads, tasks = FakePool(slots=4), FakePool(slots=100)
+    appetite = Appetite([threads, tasks], ManualClock())
+    appetite.fed({threads: 4})
+    threads.running = 4
+    assert appetite.limit() == 1
+    threads.runs = [a_run(number) for number in range(4)]
+    assert appetite.limit() == 0

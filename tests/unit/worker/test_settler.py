@@ -1,0 +1,101 @@
+"""Settlements are written in batches, kept while they cannot be, and their leases forgotten."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from headrace.errors import EngineBusy, OutcomeUnknown, StorageFull
+from headrace.worker import Exit
+from headrace.worker.decision import released
+from headrace.worker.leases import Leases
+from headrace.worker.run import Run
+from headrace.worker.settler import Settler
+from headrace.write import Settle
+from tests.unit.waiting import until
+from tests.unit.worker.stage import Stage, a_run
+
+
+class Case:
+    """A settler on a stage."""
+
+    def __init__(self) -> None:
+        self.stage = Stage()
+        self.engine = self.stage.engine
+        self.leases = Leases()
+        self.settler = Settler(self.stage.site, self.leases)
+        self._number = 0
+
+    def put(self, count: int = 1) -> list[Run]:
+        runs = []
+        for _ in range(count):
+            self._number += 1
+            runs.append(a_run(self._number))
+            self.leases.hold([runs[-1]])
+            self.settler.put(runs[-1], released(runs[-1].lease))
+        return runs
+
+    def sizes(self) -> list[int]:
+        return [len(w.settlements) for w in self.engine.writes if isinstance(w, Settle)]
+
+
+@pytest.fixture
+def case() -> Iterator[Case]:
+    case = Case()
+    yield case
+    case.settler.stop()
+
+
+def test_a_lonely_settlement_is_written_at_once(case: Case) -> None:
+    case.put()
+    assert case.sizes() == [1]
+    assert len(case.leases) == 0
+    assert case.settler.settled == 1
+    assert case.stage.events == [("jobs.settled", {"count": 1, "lost": frozenset()})]
+
+
+def test_what_comes_while_a_batch_is_written_becomes_the_next_one(case: Case) -> None:
+    case.engine.held = True
+    case.put(100)
+    assert case.sizes() == [1]
+    assert case.settler.backlog == 99
+    case.engine.answer()
+    assert case.sizes() == [1, 99]
+    assert len(case.leases) == 0
+
+
+def test_a_full_batch_goes_out_beside_the_first(case: Case) -> None:
+    case.engine.held = True
+    case.put(600)
+    assert case.sizes() == [1, 250]
+    case.engine.answer()
+    assert sum(case.sizes()) == 600
+
+
+@pytest.mark.parametrize("error", [StorageFull("no room"), EngineBusy("locked")])
+def test_outcomes_are_kept_until_they_can_be_written(case: Case, error: Exception) -> None:
+    case.engine.refusals = [error]
+    case.put(3)
+    stuck = case.settler.stuck
+    assert stuck
+    assert case.sizes() == []
+    assert len(case.leases) == 3
+    case.settler.start()
+    until(lambda: case.settler.settled == 3, "the outcomes to be written")
+    assert not case.settler.stuck
+    assert [s.lease.job_id for s in case.engine.settlements()] == ["job-1", "job-2", "job-3"]
+    assert case.stage.ends == []
+
+
+def test_an_unknown_outcome_ends_the_worker(case: Case) -> None:
+    case.engine.refusals = [OutcomeUnknown("the disk failed")]
+    case.put()
+    assert case.stage.ends == [Exit.ENGINE]
+    assert case.settler.broken
+    assert len(case.leases) == 1
+
+
+def test_a_lost_lease_is_told(case: Case, caplog: pytest.LogCaptureFixture) -> None:
+    case.engine.lost = {"job-1"}
+    case.put()
+    assert "job-1" in caplog.text
+    assert case.stage.events[-1][1]["lost"] == {"job-1"}

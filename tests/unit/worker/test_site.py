@@ -1,0 +1,14 @@
+"""What the parts of a worker share ends the worker when the engine fails."""
+
+import pytest
+
+from headrace.errors import OutcomeUnknown
+from headrace.worker import Exit
+from tests.unit.worker.stage import Stage
+
+
+def test_a_failed_engine_ends_the_worker(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    stage.site.engine_failed(OutcomeUnknown("the disk said no", ["job-1"]))
+    assert stage.ends == [Exit.ENGINE]
+    assert "the disk said no" in caplog.text
