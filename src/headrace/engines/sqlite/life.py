@@ -66,30 +66,18 @@ def elect(groups: Iterable[Group]) -> Plan[None]:
     """Give each group the front it should have: its oldest job that does not wait for a moment."""
     for group in groups:
         front = yield do("front", *group)
-        if front and front[0][1]:
-            continue  # it runs; whoever ends it elects again
-        chosen = yield from _candidate(group)
-        old = front[0][0] if front else None
-        if old is not None and (chosen is None or chosen[2] != old):
+        old, runs = front[0] if front else (None, False)
+        if runs:
+            continue  # whoever ends it elects again
+        candidate = yield do("front_candidate", *group)
+        queue, rank, new = candidate[0] if candidate else (0, 0, None)
+        if old is not None and old != new:
             yield do("ready_delete", document([old]))
-        if chosen is None:
+        if new is None:
             yield do("front_delete", *group)
         else:
-            yield do("ready_one", *chosen)
-            yield do("front_set", *group, chosen[2])
-
-
-def _candidate(group: Group) -> Plan[tuple[int, int, int] | None]:
-    """Return (queue, rank, seq) of the member whose turn it is, or None if the group waits."""
-    after = 0
-    while members := (yield do("group_members", *group, after)):
-        for seq, skip, waits, queue, rank in members:
-            if not waits:
-                return (queue, rank, seq)
-            if not skip:
-                return None
-            after = seq
-    return None
+            yield do("ready_one", queue, rank, new)
+            yield do("front_set", *group, new)
 
 
 def end(endings: Sequence[Ending], now: float) -> Plan[None]:
@@ -138,21 +126,23 @@ def lose(
     rows: Iterable[tuple[int, str, str, int, int]], failure: Failure, now: float
 ) -> Plan[Reclaimed]:
     """Take running jobs from holders that are gone: (seq, claim, id, attempts, lost) each."""
-    returned: dict[int, str] = {}
-    looped: dict[int, str] = {}
-    history: list[HistoryEntry] = []
+    ids: dict[int, str] = {}
+    looped: list[HistoryEntry] = []
+    returned: list[HistoryEntry] = []
     for seq, claim, job_id, attempts, lost in rows:
         evidence = msgspec.structs.replace(failure, holder=claim.rpartition(".")[0])
-        history.append(HistoryEntry(seq, attempts + 1, counted=False, failure=evidence))
-        (looped if lost + 1 >= LOST_LEASES_LIMIT else returned)[seq] = job_id
-    if not history:
+        entry = HistoryEntry(seq, attempts + 1, counted=False, failure=evidence)
+        (looped if lost + 1 >= LOST_LEASES_LIMIT else returned).append(entry)
+        ids[seq] = job_id
+    if not ids:
         return Reclaimed()
-    yield do("history_insert", document(history), now)
-    yield do("tally_add", document([(entry.seq, 0, 1) for entry in history]))
-    crash_loop = msgspec.structs.replace(history[-1].failure, cause=Cause.CRASH_LOOP)
-    yield from end_all(list(looped), State.DEAD, crash_loop, now)
-    ready = yield from give_back(list(returned), now)
-    return Reclaimed(tuple(returned[seq] for seq in ready), tuple(looped.values()))
+    yield do("history_insert", document(looped + returned), now)
+    yield do("tally_add", document([(seq, 0, 1) for seq in ids]))
+    for entry in looped:
+        crash_loop = msgspec.structs.replace(entry.failure, cause=Cause.CRASH_LOOP)
+        yield from end_all([entry.seq], State.DEAD, crash_loop, now)
+    ready = yield from give_back([entry.seq for entry in returned], now)
+    return Reclaimed(tuple(ids[seq] for seq in ready), tuple(ids[e.seq] for e in looped))
 
 
 def give_back(seqs: Sequence[int], now: float) -> Plan[list[int]]:

@@ -1,3 +1,4 @@
+-- In the order of types a blob comes after every text: without an end, all keys are before x''.
 select key, value, version from headrace_entry
-where key > ?1 and key >= ?2 and (?3 is null or key < ?3) and (expires is null or expires > ?4)
+where key > ?1 and key >= ?2 and key < coalesce(?3, x'') and (expires is null or expires > ?4)
 order by key limit ?5

@@ -1,3 +1,3 @@
 delete from headrace_entry where key in (
-  select key from headrace_entry where expires is not null and expires <= ? limit 500
+  select key from headrace_entry where expires is not null and expires <= ? limit ?
 )

@@ -1,6 +1,7 @@
 insert into headrace_front (queue, order_key, seq)
 select queue, order_key, first from (
-  select queue, order_key, min(seq) as first from headrace_ordered where seq > ?1
+  -- "not indexed" keeps to the new rows: the index would serve the grouping, but by way of all.
+  select queue, order_key, min(seq) as first from headrace_ordered not indexed where seq > ?1
   group by queue, order_key
 ) fresh
 where first not in (select seq from headrace_scheduled)

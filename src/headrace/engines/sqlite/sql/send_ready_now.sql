@@ -5,8 +5,8 @@ where seq > ?
   and (
     seq not in (select seq from headrace_ordered)
     or exists (
-      select 1 from headrace_ordered member join headrace_front front
-        on front.queue = member.queue and front.order_key = member.order_key
+      select 1 from headrace_ordered member
+      join headrace_front front using (queue, order_key)
       where member.seq = job.seq and front.seq = job.seq
     )
   )
