@@ -81,7 +81,7 @@ def _redrive(job_id: str, seq: int, now: float) -> Plan[None]:
     if unique_key is not None:
         rows = yield do("unique_holders", document([unique_key]))
         if rows:
-            holder = rows[0][2]
+            holder = rows[0][1]
             text = (
                 f"job {job_id} cannot live again: job {holder} holds its unique key {unique_key!r}"
             )
@@ -113,8 +113,10 @@ def purge(write: PurgeJobs, now: float) -> Plan[Changed]:
 def delete(seqs: str) -> Plan[None]:
     """Forget finished jobs altogether."""
     yield do("forget_tags", seqs)
-    for table in ("history", "tally", "finished", "job"):
-        yield do(f"forget_{table}", seqs)
+    yield do("forget_history", seqs)
+    yield do("forget_tally", seqs)
+    yield do("forget_finished", seqs)
+    yield do("forget_job", seqs)
 
 
 def edit(write: EditJobs, now: float) -> Plan[Changed]:
@@ -122,21 +124,29 @@ def edit(write: EditJobs, now: float) -> Plan[Changed]:
     found = yield from _find(write.ids, now)
     waiting = found.among(State.READY, State.SCHEDULED)
     chosen = document(found.places(waiting))
+    ready = found.places(found.among(State.READY))
     yield do("ready_delete", chosen)
     if write.priority is not None:
         yield do("edit_priority", chosen, write.priority)
     if write.run_at is not None:
-        yield do("edit_run_at", chosen, write.run_at)
-        yield do("scheduled_delete", chosen)
-    later = write.run_at is not None and write.run_at > now
-    if later:
-        rows = [(seq, write.run_at) for seq in found.places(waiting)]
-        yield do("scheduled_insert", document(rows))
-    ready = [] if later else waiting if write.run_at is not None else found.among(State.READY)
-    yield from make_ready(found.places(ready))
+        ready = yield from _move(found.places(waiting), write.run_at, now)
+    # Of very many due jobs some may not have been woken yet: ready, but stored as waiting.
+    yield do("scheduled_delete", document(ready))
+    yield from make_ready(ready)
     yield from elect((yield from groups_of(chosen)))
     states = (yield from _find(write.ids, now)).states
     return Changed(states=states, changed=frozenset(waiting))
+
+
+def _move(seqs: list[int], run_at: float, now: float) -> Plan[list[int]]:
+    """Set another moment; return those that are ready by it."""
+    chosen = document(seqs)
+    yield do("edit_run_at", chosen, run_at)
+    if run_at <= now:
+        return seqs
+    yield do("scheduled_delete", chosen)
+    yield do("scheduled_insert", document([(seq, run_at) for seq in seqs]))
+    return []
 
 
 def pause(write: PauseQueue, now: float) -> Plan[None]:

@@ -10,6 +10,7 @@ from headrace.engines.sqlite.leasing import reap, wake_due
 from headrace.engines.sqlite.plan import Plan, do
 
 _PRUNE_LIMIT = 500
+_FORGET_LIMIT = 500
 
 
 def maintain(now: float, monotonic: float) -> Plan[Maintained]:
@@ -20,10 +21,11 @@ def maintain(now: float, monotonic: float) -> Plan[Maintained]:
     pruned = len(msgspec.json.decode(chosen))
     if pruned:
         yield from delete(chosen)
-    yield do("entries_expire", now)
+    yield do("entries_expire", now, _FORGET_LIMIT)
+    ((forgotten,),) = yield do("changed_rows")
     return Maintained(
         reclaimed=len(reaped.returned) + len(reaped.dead),
         expired=expired,
         pruned=pruned,
-        more=pruned == _PRUNE_LIMIT,
+        more=pruned == _PRUNE_LIMIT or forgotten == _FORGET_LIMIT,
     )

@@ -38,6 +38,8 @@ _raw_leases = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def lease(claim: Claim, now: float, monotonic: float) -> Plan[tuple[Lease, ...]]:
     """Claim jobs for a worker."""
+    if claim.limit < 1:
+        return ()
     yield from wake_due(now)
     rows = yield do("claim_queues", document(claim.queues))
     place = {name: index for index, name in enumerate(claim.queues)}

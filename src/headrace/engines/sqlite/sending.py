@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from headrace.engines.sqlite.life import elect, end_all
 from headrace.engines.sqlite.plan import Plan, do, document
 from headrace.engines.sqlite.reading import drain_rate
-from headrace.errors import DuplicateJob, QueueFull, UsageError
+from headrace.errors import DuplicateJob, InvalidOption, QueueFull
 from headrace.message import VERSION, Message
 from headrace.record import Cause, Failure, State
 from headrace.write import Sent
 
 _CHUNK = 1000
+_TEXT_LIMIT = 64 * 1024 * 1024  # SQLite takes texts of up to a gigabyte; memory is dearer
 
 # The envelope leaves out what has its default, so a message without these words has none of these
 # features. A body that happens to contain one costs a few statements that find nothing.
@@ -26,14 +27,15 @@ def send(messages: Sequence[Message], now: float) -> Plan[Sent]:
     """Accept messages, all or none, in their order."""
     unknown = {message.v for message in messages} - {VERSION}
     if unknown:
-        raise UsageError(f"envelope version {unknown.pop()} is not known here: upgrade headrace")
+        raise InvalidOption(f"envelope version {unknown.pop()} is not known here: upgrade headrace")
     queues: dict[str, list[Message]] = defaultdict(list)
     for message in messages:
         queues[message.queue].append(message)
     keyed = [message for message in messages if message.unique_key is not None]
-    replaced = (yield from _settle_conflicts(keyed)) if keyed else []
+    replaced = (yield from _settle_conflicts(keyed, now)) if keyed else {}
     for name, batch in queues.items():
-        queue = yield from _queue_with_room(name, batch, now)
+        lasting = [m for m in batch if m.id not in replaced] if replaced else batch
+        queue = yield from _queue_with_room(name, lasting, now)
         for start in range(0, len(batch), _CHUNK):
             yield from _accept(batch[start : start + _CHUNK], queue, now)
     if keyed:
@@ -85,16 +87,21 @@ def _excess(queue: QueueRow, batch: Sequence[Message]) -> float:
     if queue.max_depth is not None:
         excess = jobs - queue.max_depth
     if queue.max_bytes is not None:
-        size = queue.bytes + len(document(batch)) - len(batch) - 1
+        size = queue.bytes + len(document(batch).encode()) - len(batch) - 1  # brackets and commas
         excess = max(excess, (size - queue.max_bytes) * jobs / max(1, size))
     return excess
 
 
 def _accept(batch: Sequence[Message], queue: int, now: float) -> Plan[None]:
     text = document(batch)
+    if len(text) > _TEXT_LIMIT and len(batch) > 1:
+        middle = len(batch) // 2
+        yield from _accept(batch[:middle], queue, now)
+        yield from _accept(batch[middle:], queue, now)
+        return
     ((last,),) = yield do("last_seq")
     yield do("send_jobs", text, queue, now)
-    ((accepted,),) = yield ("select changes()", ())
+    ((accepted,),) = yield do("changed_rows")
     if accepted < len(batch):
         yield from _refuse_taken_id(batch, text, last)
     yield do("send_count", last, queue)
@@ -123,12 +130,12 @@ def _refuse_taken_id(batch: Sequence[Message], text: str, last: int) -> Plan[Non
     raise DuplicateJob(f"a job with the id {taken} is there already: give each its own id", taken)
 
 
-def _settle_conflicts(keyed: Sequence[Message]) -> Plan[list[str]]:
-    """Return the ids of the jobs to be replaced, or refuse the batch."""
+def _settle_conflicts(keyed: Sequence[Message], now: float) -> Plan[dict[str, None]]:
+    """End the jobs to be replaced and return their ids, with those of the batch; or refuse it."""
     wanted = document([message.unique_key for message in keyed])
     rows = yield do("unique_holders", wanted)
-    holders = {key: (job_id, bool(running)) for key, _, job_id, running in rows}
-    replaced: list[str] = []
+    holders = {key: (job_id, bool(running)) for key, job_id, running in rows}
+    replaced: dict[str, None] = {}  # in order, and quick to look into
     for message in keyed:
         key = message.unique_key or ""
         job_id, running = holders.get(key, ("", False))
@@ -136,14 +143,20 @@ def _settle_conflicts(keyed: Sequence[Message]) -> Plan[list[str]]:
             text = f"job {job_id} holds the unique key {key!r}" + (" and runs" if running else "")
             raise DuplicateJob(text, job_id)
         if job_id:
-            replaced.append(job_id)
+            replaced[job_id] = None
         holders[key] = (message.id, False)
+    yield from _end_replaced(replaced, now)
     return replaced
 
 
-def _take_keys(keyed: Sequence[Message], replaced: Sequence[str], now: float) -> Plan[None]:
-    rows = yield do("job_where", document(replaced), now)
-    failure = Failure(cause=Cause.REPLACED, message="a newer job took its unique key")
-    yield from end_all([row[0] for row in rows], State.CANCELLED, failure, now)
+def _take_keys(keyed: Sequence[Message], replaced: dict[str, None], now: float) -> Plan[None]:
+    """End those of the batch that others of it replace; the others hold their keys from now on."""
+    yield from _end_replaced([message.id for message in keyed if message.id in replaced], now)
     last = {message.unique_key: message.id for message in keyed}
     yield do("unique_take", document([(job_id, key) for key, job_id in last.items()]))
+
+
+def _end_replaced(ids: Iterable[str], now: float) -> Plan[None]:
+    rows = yield do("job_where", document(tuple(ids)), now)
+    failure = Failure(cause=Cause.REPLACED, message="a newer job took its unique key")
+    yield from end_all([row[0] for row in rows], State.CANCELLED, failure, now)

@@ -21,7 +21,7 @@ from headrace.engines.sqlite.life import (
     make_ready,
 )
 from headrace.engines.sqlite.plan import Plan, do, document
-from headrace.errors import LeaseLost
+from headrace.errors import InvalidOption, LeaseLost
 from headrace.message import Message
 from headrace.record import Cause, Failure, State
 from headrace.write import Settle, Settled, Settlement
@@ -102,7 +102,8 @@ def _lease(run: _Run) -> tuple[int, int, str]:
 def _obey_cancelling(settlements: Sequence[Settlement]) -> Plan[Sequence[Settlement]]:
     """A job that was to be cancelled is not run again; one that ended first has won."""
     rows = yield do("cancelling_among", document([s.lease.place for s in settlements]))
-    return [_cancelled(s, dict(rows)) for s in settlements]
+    reasons: dict[int, str] = dict(rows)
+    return [_cancelled(s, reasons) for s in settlements]
 
 
 def _cancelled(settlement: Settlement, reasons: dict[int, str]) -> Settlement:
@@ -139,6 +140,8 @@ def _has_live_rows(message: Message) -> bool:
 
 
 def _end_or_go_on(settlements: Sequence[Settlement], now: float) -> Plan[None]:
+    if any(s.to is State.RUNNING for s in settlements):
+        raise InvalidOption("a run cannot be settled as running: extend its lease instead")
     entries = [
         HistoryEntry(s.lease.place, s.lease.attempt, s.counted, s.failure)
         for s in settlements
