@@ -70,8 +70,9 @@ class Channel:
             self._connection.sendall(_LENGTH.pack(len(message)) + message)
 
     def receive(self) -> bytes | None:
-        """Wait for a message and return it; None when the other side is gone."""
-        with contextlib.suppress(OSError):  # gone in the middle of a word: as good as silent
+        """Wait for a message and return it; None when the other side is gone, or we are."""
+        # An error is an end in the middle of a word; a ValueError says that we closed it ourselves.
+        with contextlib.suppress(OSError, ValueError):
             head = self._input.read(_LENGTH.size)
             if len(head) == _LENGTH.size:
                 (length,) = _LENGTH.unpack(head)

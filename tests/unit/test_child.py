@@ -62,6 +62,14 @@ def test_the_end_of_a_channel_is_noticed(pair: tuple[Channel, Channel]) -> None:
     assert far.receive() is None
 
 
+def test_a_closed_channel_gives_nothing(pair: tuple[Channel, Channel]) -> None:
+    near, _ = pair
+    near.close()
+    assert near.receive() is None
+    with pytest.raises(OSError, match="descriptor"):
+        near.send(b"too late")
+
+
 def test_half_a_message_is_none(pair: tuple[Channel, Channel]) -> None:
     near, far = pair
     near._connection.sendall(b"\0\0\0\5ab")

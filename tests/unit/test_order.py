@@ -1,0 +1,17 @@
+"""An order arrives as what it was."""
+
+import pytest
+
+from headrace.order import Serve, Work, decode, encode
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        Serve("app.py"),
+        Work(target="app:app", holder="a", queues=("q",), settings={"lease": 5.0}, most_jobs=9),
+        Work(),
+    ],
+)
+def test_an_order_arrives(order: Serve | Work) -> None:
+    assert decode(encode(order)) == order
