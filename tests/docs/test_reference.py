@@ -13,7 +13,7 @@ from headrace.engine import Engine
 from headrace.job import Job
 from headrace.message import Message
 from headrace.record import Cause, State
-from tests.docs.markdown import ROOT, blocks
+from tests.docs.markdown import ROOT, blocks, links
 
 REFERENCE = ROOT / "docs" / "reference"
 _ROW = re.compile(r"^\| (?P<first>`[^|]*) \|", re.MULTILINE)
@@ -145,3 +145,9 @@ def test_every_method_of_an_engine_is_on_the_page() -> None:
     roles = Engine.__mro__
     methods = {name for role in roles for name in vars(role) if not name.startswith("_")}
     assert methods <= set(re.findall(r"`(\w+)`", section(page("api.md"), "Engines")))
+
+
+def test_contents_lead_to_every_page() -> None:
+    contents = ROOT / "docs" / "README.md"
+    linked = {contents.parent / link for link in links(contents.read_text(encoding="utf-8"))}
+    assert set((ROOT / "docs").rglob("*.md")) - {contents} <= linked
