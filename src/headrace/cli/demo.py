@@ -1,0 +1,113 @@
+"""Demo: `headrace demo`: the main job on real input, and one worker killed half-way.
+
+Every Python file of the standard library becomes a job; what the workers found is compared, file
+by file, with what a plain loop finds.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+from headrace.app import App
+from headrace.cli import library
+from headrace.cli.crew import Crew
+from headrace.cli.demo_report import Outcome, Stage, document_of, print_report
+from headrace.cli.exits import Exit
+from headrace.cli.output import document, progress, say
+from headrace.cli.storage import check_shared, url_of
+from headrace.clock import SystemClock
+from headrace.config import load
+from headrace.order import Work
+from headrace.record import Record
+
+_PROCESSES = 2
+_BATCH = 500
+
+
+@click.command()
+@click.option("--kill/--no-kill", default=True, help="Kill one worker process half-way.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def demo(ctx: click.Context, /, *, kill: bool, as_json: bool) -> Exit:
+    """See it work: every file of the standard library becomes a job.
+
+    Two worker processes parse them and report what is inside; one of them is killed half-way. The
+    totals are compared with those of a plain loop over the same files: 1 if they differ.
+    Everything is in a temporary folder, unless --url says where.
+    """
+    with _place(ctx.find_root().params.get("url")) as url:
+        os.environ["HEADRACE_URL"] = url  # for this process's App and for the workers'
+        check_shared(load({}))
+        from headrace.cli import demo_app  # noqa: PLC0415 - its App reads the URL now
+
+        with demo_app.app:
+            outcome = _perform(demo_app, kill=kill)
+    if as_json:
+        document(document_of(outcome))
+    else:
+        print_report(outcome)
+    return Exit.OK if outcome.equal else Exit.FAILED
+
+
+@contextmanager
+def _place(url: str | None) -> Iterator[str]:
+    if url is not None:
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="headrace-demo-") as folder:
+        yield url_of(Path(folder, "demo.db"))
+
+
+def _perform(demo_app: ModuleType, *, kill: bool) -> Outcome:
+    clock, app, below = SystemClock(), demo_app.app, library.folder()
+    files = library.files(below)
+    say(f"{len(files)} Python files in {below}; everything is kept in {app.config.url}")
+    began = clock.monotonic()
+    ids = _submit(demo_app, files, below)
+    submitted = clock.monotonic()
+    work = Work(
+        target=demo_app.TARGET,
+        queues=(demo_app.QUEUE,),
+        settings={"threads": 1},  # parsing keeps a core busy: two threads would only take turns
+    )
+    say(f"submitted; {_PROCESSES} worker processes take them" + kill * ", one is killed half-way")
+    with progress("workers", len(files)) as step:
+        accident = Crew(app, work, _PROCESSES, ids).run(step, kill=kill)
+    drained = clock.monotonic()
+    say("done; a plain loop does the same, to compare")
+    plain = {}
+    with progress("plain loop", len(files)) as step:
+        for file in files:
+            plain[file] = library.examine(file, below)
+            step(1)
+    return Outcome(
+        durability=app.config.durability,
+        lease=app.config.lease,
+        submit=Stage(len(files), submitted - began),
+        drain=Stage(len(files), drained - submitted),
+        loop=Stage(len(files), clock.monotonic() - drained),
+        plain=plain,
+        records=_records(app, ids),
+        accident=accident,
+    )
+
+
+def _submit(demo_app: ModuleType, files: Sequence[str], below: Path) -> list[str]:
+    calls = demo_app.calls(files, below)
+    return [
+        job.id
+        for start in range(0, len(calls), _BATCH)
+        for job in demo_app.app.submit(calls[start : start + _BATCH])
+    ]
+
+
+def _records(app: App, ids: Sequence[str]) -> list[Record]:
+    records = app.engine.get(ids).wait(app.config.deadline)
+    return [records[job_id] for job_id in ids if job_id in records]
