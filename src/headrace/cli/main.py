@@ -9,7 +9,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -63,16 +63,17 @@ class Program(click.Group):
                 stream.reconfigure(errors="backslashreplace")  # a terminal may lack any letter
         sys.exit(int(self._run(args, prog_name or "headrace", extra)))
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the command line; `--help` prints already here."""
+        with _heeding_reader():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, and be silent when its reader goes away (`| head -1`)."""
-        try:
+        """Run the command."""
+        with _heeding_reader():
             outcome = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError:
-            with contextlib.suppress(OSError, ValueError):  # else the last flush would complain
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return Exit.PIPE
-        return outcome
+            return outcome
 
     def _run(self, args: Sequence[str] | None, name: str, extra: dict[str, Any]) -> Exit:
         try:
@@ -83,6 +84,17 @@ class Program(click.Group):
             _tell(error)
             return Exit.of(error)
         return Exit(outcome or 0)
+
+
+@contextlib.contextmanager
+def _heeding_reader() -> Iterator[None]:
+    """Stop silently when whoever reads the output goes away (`| head -1`)."""
+    try:
+        yield
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):  # else the last flush would complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(Exit.PIPE) from None
 
 
 def _tell(error: BaseException) -> None:
