@@ -224,15 +224,25 @@ def test_the_whole_demo(shell: Shell) -> None:
     assert not (shell.folder / "shop.db").exists()
 
 
-@pytest.mark.parametrize("stage", ["worker processes take them", "a plain loop"])
-def test_ctrl_c_ends_the_demo_and_cleans_up(shell: Shell, stage: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "number"),
+    [
+        ("worker processes take them", signal.SIGINT),
+        ("worker processes take them", signal.SIGHUP),
+        ("a plain loop", signal.SIGINT),
+        ("a plain loop", signal.SIGTERM),
+    ],
+)
+def test_a_signal_ends_the_demo_and_it_cleans_up(
+    shell: Shell, stage: str, number: signal.Signals
+) -> None:
     demo = shell.start("demo", "--no-kill")
     assert demo.stderr is not None
     while stage not in demo.stderr.readline():
         assert demo.poll() is None
     time.sleep(0.5)
     children = family(demo)
-    demo.send_signal(signal.SIGINT)
+    demo.send_signal(number)
     ended = finish(demo)
     assert ended.returncode == 130
     assert "Traceback" not in ended.stderr

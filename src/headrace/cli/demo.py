@@ -7,6 +7,7 @@ by file, with what a plain loop finds.
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ def demo(ctx: click.Context, /, *, kill: bool, as_json: bool) -> Exit:
     totals are compared with those of a plain loop over the same files: 1 if they differ.
     Everything is in a temporary folder, unless --url says where.
     """
-    with _place(ctx.find_root().params.get("url")) as url:
+    with _ending_as_ctrl_c(), _place(ctx.find_root().params.get("url")) as url:
         os.environ["HEADRACE_URL"] = url  # for this process's App and for the workers'
         check_shared(load({}))
         from headrace.cli import demo_app  # noqa: PLC0415 - its App reads the URL now
@@ -54,6 +55,20 @@ def demo(ctx: click.Context, /, *, kill: bool, as_json: bool) -> Exit:
     else:
         print_report(outcome)
     return Exit.OK if outcome.equal else Exit.FAILED
+
+
+@contextmanager
+def _ending_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, and a terminal that is closed, end the demo as tidily as Ctrl-C does."""
+    before = [
+        (number, signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT)))
+        for number in (signal.SIGTERM, signal.SIGHUP)
+    ]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 @contextmanager

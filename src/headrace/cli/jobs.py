@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,6 @@ from headrace.clock import SystemClock
 from headrace.errors import EngineBusy, JobNotFound
 from headrace.job import Progress, progress_key
 from headrace.record import LIVE, Filter, Record, State
-from headrace.reply import Reply
 from headrace.watcher import Watcher
 from headrace.write import CancelJobs, RetryJobs
 
@@ -154,13 +153,13 @@ def _wait(
     """Return the final records of the jobs that finish in time, and the ids of none."""
     deadline = None if timeout is None else storage.clock.monotonic() + timeout
     watcher = Watcher(storage.engine, storage.clock, storage.ids.fraction, storage.config.deadline)
-    replies = {job_id: watcher.wait(job_id) for job_id in ids}
     finished: dict[str, Record] = {}
     missing: list[str] = []
-    for job_id, reply in replies.items():
+    replies = [(job_id, watcher.wait(job_id)) for job_id in ids]  # all at once: one question
+    for job_id, reply in replies:
         left = None if deadline is None else max(0.0, deadline - storage.clock.monotonic())
         try:
-            finished[job_id] = _patient(reply, left)
+            finished[job_id] = reply.wait(left)
         except JobNotFound:
             missing.append(job_id)
         except EngineBusy:
@@ -168,10 +167,6 @@ def _wait(
                 raise
     watcher.close()
     return finished, missing
-
-
-def _patient(reply: Reply[Record], seconds: float | None) -> Record:
-    return reply.wait(seconds)
 
 
 def _progress(storage: Storage, job_id: str) -> Progress | None:
@@ -184,7 +179,7 @@ def _with_progress(record: Record, progress: Progress | None) -> dict[str, Any]:
     return portrait.as_json(record) | {"progress": told}
 
 
-def _missing(ids: Any) -> Exit:
+def _missing(ids: Iterable[str]) -> Exit:
     code = Exit.OK
     for job_id in ids:
         say(f"headrace: no job {plain(job_id)}: the id is wrong, or it was pruned")

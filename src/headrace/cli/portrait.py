@@ -89,17 +89,19 @@ def as_json(record: Record) -> dict[str, Any]:
 def show(record: Record, progress: Progress | None) -> None:
     """Print all that is known of a job."""
     known = as_json(record)
-    known |= {"arguments": _text(message_body(record)), "result": _text(record.result)}
-    known["tags"] = ", ".join(known["tags"])
-    known["headers"] = ", ".join(f"{name}={value}" for name, value in known["headers"].items())
-    known["reason"] = note(record)
     failure, history = known.pop("failure"), known.pop("history")
-    known["cancel_asked"] = "yes" if record.cancel_asked else ""
+    known |= {
+        "reason": note(record),
+        "cancel_asked": "yes" if record.cancel_asked else "",
+        "tags": ", ".join(record.message.tags),
+        "headers": ", ".join(f"{name}={text}" for name, text in record.message.headers.items()),
+        "arguments": _text(record.message.body),
+        "result": _text(record.result),
+        "progress": progress and _far(progress),
+    }
     fields([(name.replace("_", " "), value) for name, value in known.items()])
-    if progress is not None:
-        total = "" if progress.total is None else f" of {progress.total:g}"
-        fields([("progress", f"{progress.done:g}{total} {progress.note}".rstrip())])
-    if failure is not None and not (record.history and record.state.terminal is False):
+    # The failure of a job that goes on is that of its last attempt.
+    if failure is not None and (record.state.terminal or not history):
         click.echo("failure")
         fields(_failure_fields(failure), indent=2)
     for attempt in history:
@@ -108,9 +110,9 @@ def show(record: Record, progress: Progress | None) -> None:
         fields(_failure_fields(attempt["failure"]), indent=2)
 
 
-def message_body(record: Record) -> msgspec.Raw:
-    """Return a job's arguments, as JSON."""
-    return record.message.body
+def _far(progress: Progress) -> str:
+    total = "" if progress.total is None else f" of {progress.total:g}"
+    return f"{progress.done:g}{total} {progress.note}".rstrip()
 
 
 def _failure_fields(failure: dict[str, Any]) -> list[tuple[str, object]]:

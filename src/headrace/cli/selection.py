@@ -87,8 +87,8 @@ _OPTIONS = (
 
 
 def selects(where: Filter) -> bool:
-    """Tell whether a filter leaves anything out, apart from states."""
-    return bool(where.queues or where.tasks or where.tags or where.cause)
+    """Tell whether a filter leaves anything out."""
+    return where != Filter()
 
 
 def find(storage: Storage, where: Filter) -> list[str]:

@@ -118,6 +118,15 @@ def test_cancel_keeps_the_reason(terminal: Terminal, shop: Shop) -> None:
     assert shown["failure"]["message"] == "not wanted"
 
 
+def test_cancel_by_state(terminal: Terminal, shop: Shop) -> None:
+    (ready,) = shop.submit()
+    (later,) = shop.submit(delay=100)
+    result = terminal("jobs", "cancel", "--state", "scheduled", "--yes")
+    assert (result.exit_code, result.stdout) == (Exit.OK, "1 job cancelled\n")
+    assert shop.state(ready) is State.READY
+    assert shop.state(later) is State.CANCELLED
+
+
 def test_cancel_of_finished_states_is_refused(terminal: Terminal, shop: Shop) -> None:
     shop.submit()
     assert terminal("jobs", "cancel", "--all", "--state", "dead").exit_code == Exit.USAGE

@@ -54,7 +54,8 @@ def test_paging_has_limits() -> None:
 
 
 def test_selects() -> None:
-    assert not selects(Filter(states=(State.DEAD,)))
+    assert not selects(Filter())
+    assert selects(Filter(states=(State.DEAD,)))
     assert selects(Filter(tags=("art",)))
 
 
