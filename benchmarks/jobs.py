@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from benchmarks.stamps import stamp
-from headrace import App
+from headrace import App, Task
 
 app = App()
 
@@ -39,4 +40,9 @@ async def nap_async(seconds: float) -> None:
     stamp()
 
 
-TASKS = {"noop": noop, "noop_async": noop_async, "nap": nap, "nap_async": nap_async}
+TASKS: dict[str, Task[..., Any, Any]] = {
+    "noop": noop,
+    "noop_async": noop_async,
+    "nap": nap,
+    "nap_async": nap_async,
+}

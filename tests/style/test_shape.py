@@ -11,6 +11,9 @@ from tests.style.source import Function, Source, everything, package
 FUNCTION_LINES = 50
 FILE_LINES = 500
 PUBLIC_METHODS = 14
+# An engine plays three roles on one connection, so that they can share a commit: the contract in
+# headrace/engine.py is as wide as this.
+CONTRACT_METHODS = 17
 # A name that says nothing attracts everything.
 EMPTY_NAMES = {
     "base", "common", "helper", "helpers", "manager", "misc", "types", "util", "utils",
@@ -49,8 +52,9 @@ def has_short_functions(source: Source) -> Iterator[str]:
 def has_small_classes(source: Source) -> Iterator[str]:
     """A class keeps to a dozen or so verbs; properties are values, suite tests are tests."""
     for cls in source.classes():
-        if (count := len(_public_methods(cls))) > PUBLIC_METHODS:
-            yield f"{source.path}: {cls.name} has {count} public methods, over {PUBLIC_METHODS}"
+        limit = CONTRACT_METHODS if cls.name.endswith("Engine") else PUBLIC_METHODS
+        if (count := len(_public_methods(cls))) > limit:
+            yield f"{source.path}: {cls.name} has {count} public methods, over {limit}"
 
 
 def _length(function: Function) -> int:

@@ -1,8 +1,5 @@
 """A new database on a PostgreSQL server."""
 
-# mypy: disable-error-code="import-not-found"
-# The client is installed in the peers' environments only.
-
 from __future__ import annotations
 
 import secrets

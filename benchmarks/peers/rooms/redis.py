@@ -1,8 +1,5 @@
 """An empty numbered database of a Redis, marked as taken."""
 
-# mypy: disable-error-code="import-not-found"
-# The client is installed in the peers' environments only.
-
 from __future__ import annotations
 
 from urllib.parse import urlsplit, urlunsplit

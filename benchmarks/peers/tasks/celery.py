@@ -1,8 +1,5 @@
 """Celery over Redis."""
 
-# mypy: disable-error-code="import-not-found, untyped-decorator"
-# Installed in its own environment only.
-
 import os
 
 from celery import Celery

@@ -1,8 +1,5 @@
 """PGQueuer over PostgreSQL, through asyncpg; run as a program it is the worker."""
 
-# mypy: disable-error-code="import-not-found, untyped-decorator"
-# Installed in its own environment only.
-
 import os
 
 import asyncpg

@@ -1,8 +1,5 @@
 """Procrastinate over PostgreSQL, through psycopg."""
 
-# mypy: disable-error-code="import-not-found, untyped-decorator"
-# Installed in its own environment only.
-
 import os
 
 from procrastinate import App, PsycopgConnector

@@ -1,8 +1,5 @@
 """RQ over Redis."""
 
-# mypy: disable-error-code="import-not-found"
-# Installed in its own environment only.
-
 import os
 
 import redis

@@ -1,8 +1,5 @@
 """Taskiq over a Redis list."""
 
-# mypy: disable-error-code="import-not-found, untyped-decorator"
-# Installed in its own environment only.
-
 import os
 
 from taskiq_redis import ListQueueBroker
