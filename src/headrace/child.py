@@ -124,11 +124,6 @@ class Child:
         )
         self._listener.start()
 
-    def ask_to_stop(self) -> None:
-        """Send SIGTERM."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
-
     def kill(self) -> None:
         """Kill it with everything it has started; harmless when it has ended."""
         if self._process.returncode is None:  # not reaped: its number is still its own

@@ -43,6 +43,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, tag="work"):
 
 ENTRY = "headrace.entry"
 """The module that every child runs, and that reads the order."""
+STOP = b"stop"
+"""What a supervisor says to a worker process that is to end in order."""
+HURRY = b"hurry"
+"""What it says to one that is to let nothing finish."""
 RETIRING = b"retiring"
 """What a worker process says when it ends to be replaced, and still has runs to finish."""
 

@@ -29,6 +29,21 @@ _BACKLOG_LIMIT = 10_000
 _STOP_SECONDS = 10.0
 
 
+def make_run(lease: Lease, recipes: Recipes, sent: float, seconds: float) -> Run:
+    """Return the run of a job that was claimed.
+
+    Args:
+        lease: the right to run it.
+        recipes: what runs need.
+        sent: when the claim was sent, by the monotonic clock.
+        seconds: how long it lasts, unless the message says otherwise.
+    """
+    message = lease.message
+    recipe = recipes.of(message.task)
+    timeout = recipe.timeout if message.timeout is None else message.timeout
+    return Run(lease, recipe, lease_until(sent, message.lease or seconds), timeout)
+
+
 class Fetcher:
     """Claims jobs as the appetite asks for them; the next ones while the last ones run.
 
@@ -92,9 +107,8 @@ class Fetcher:
         except (EngineBusy, StorageFull) as error:
             _log.warning("nothing can be claimed, trying again: %s", error)
             return _RETRY_SECONDS
-        except Exception as error:
-            self._site.engine_failed(error)
-            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, this worker ends
+            return self._site.engine_failed(error)
         if leases:
             self._accept(leases, sent)
         return 0.0
@@ -107,7 +121,7 @@ class Fetcher:
         return reply.wait()
 
     def _accept(self, leases: Sequence[Lease], sent: float) -> None:
-        runs = [self._make(lease, sent) for lease in leases]
+        runs = [make_run(lease, self._recipes, sent, self._site.terms.lease) for lease in leases]
         self._heartbeat.hold(runs)
         if self._stopping:
             self._release(runs)
@@ -115,13 +129,6 @@ class Fetcher:
             self._run_alone(runs[0])
         else:
             self._hand_out(runs)
-
-    def _make(self, lease: Lease, sent: float) -> Run:
-        message = lease.message
-        recipe = self._recipes.of(message.task)
-        timeout = recipe.timeout if message.timeout is None else message.timeout
-        until = lease_until(sent, message.lease or self._site.terms.lease)
-        return Run(lease, recipe, until, timeout)
 
     def _hand_out(self, runs: Sequence[Run]) -> None:
         shares: dict[Pool[Run], list[Run]] = {}

@@ -80,9 +80,8 @@ class Heartbeat:
         except (EngineBusy, StorageFull) as error:
             _log.warning("the leases could not be renewed, trying again: %s", error)
             return min(_RETRY_SECONDS, self._pause)
-        except Exception as error:
-            self._site.engine_failed(error)
-            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, this worker ends
+            return self._site.engine_failed(error)
         self._renew(runs, extended, now)
         return self._pause
 

@@ -40,7 +40,6 @@ class Maintenance:
         except (EngineBusy, StorageFull) as error:
             _log.info("no maintenance now: %s", error)
             return None
-        except Exception as error:
-            self._site.engine_failed(error)
-            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, this worker ends
+            return self._site.engine_failed(error)
         return 0.0 if done.more else None

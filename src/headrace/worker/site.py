@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 from headrace.clock import Clock
 from headrace.engine import Engine
+from headrace.errors import HeadraceError
 from headrace.ids import Ids
 from headrace.telemetry import Telemetry
 from headrace.worker.exits import Exit
 
 _log = logging.getLogger("headrace")
+
+_UNTIL_THE_END = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,13 @@ class Site:
     telemetry: Telemetry
     ended: Callable[[Exit], None]
 
-    def engine_failed(self, error: BaseException) -> None:
-        """End the worker: what the engine has written is unknown to this process."""
-        _log.error("the engine failed, so this worker ends: %s: %s", type(error).__name__, error)
+    def engine_failed(self, error: BaseException) -> float:
+        """End the worker: what the engine has written is unknown to this process.
+
+        Returns:
+            How long whoever met the error is to pause: until the end.
+        """
+        unforeseen = None if isinstance(error, HeadraceError) else error
+        _log.error("the engine failed, so this worker ends: %s", error, exc_info=unforeseen)
         self.ended(Exit.ENGINE)
+        return _UNTIL_THE_END

@@ -103,8 +103,7 @@ def test_a_busy_engine_is_asked_again_soon(case: Case) -> None:
 def test_a_failed_engine_ends_the_worker(case: Case) -> None:
     case.leases.hold([a_run()])
     case.engine.refusals = [OutcomeUnknown("the disk failed")]
-    with pytest.raises(OutcomeUnknown):
-        case.heartbeat.beat()
+    assert case.heartbeat.beat() > 1000
     assert case.stage.ends == [Exit.ENGINE]
 
 

@@ -1,0 +1,95 @@
+"""Entry: what every child process of ours begins with (`python -m headrace.entry`).
+
+It is no command for people: its first message, over the channel that is its standard input, says
+what it is to be.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+
+from headrace import order
+from headrace.app import App
+from headrace.child import Channel
+from headrace.context import Workplace
+from headrace.errors import HeadraceError
+from headrace.node import Node
+from headrace.pools.inside import Inside, Report
+from headrace.target import load
+from headrace.worker import Exit
+
+_SWITCH_SECONDS = 0.0005
+_USAGE = 2
+
+
+def main() -> int:
+    """Do what the first message says; return the exit code."""
+    try:
+        channel = Channel.of_parent()
+    except OSError:  # its standard input is something else
+        sys.stderr.write("headrace.entry is for child processes; people want `headrace worker`\n")
+        return _USAGE
+    message = channel.receive()
+    if message is None:
+        return Exit.CLEAN  # the parent has changed its mind, or is gone
+    try:
+        match order.decode(message):
+            case order.Serve(target):
+                _serve(load(target), channel)
+            case order.Work() as work:
+                return _work(work, channel)
+    except HeadraceError as error:
+        sys.stderr.write(f"headrace: {error}\n")
+        return _USAGE
+    return Exit.CLEAN
+
+
+def _serve(app: App, channel: Channel) -> None:
+    # The parent decides when this process ends, by closing the channel or by SIGKILL: a signal to
+    # the whole group must not cut a run short. (A handler, since what the run starts would inherit
+    # that a signal is ignored.)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+
+    def open_workplace(report: Report) -> Workplace:
+        return Workplace(
+            intake=app.intake,
+            clock=app.clock,
+            deadline=app.config.deadline,
+            max_result=app.config.max_result,
+            report=report,
+        )
+
+    Inside(
+        app.registry,
+        app.middleware,
+        channel,
+        clock=app.clock,
+        open_workplace=open_workplace,
+        max_result=app.config.max_result,
+    ).run()
+
+
+def _work(work: order.Work, channel: Channel) -> int:
+    # Threads hand the interpreter over often, and each hand-over may wait this long for a thread
+    # that only computes: with the default of 5 ms a drain was several times slower. It is a setting
+    # of the whole process, so only processes that are all ours change it.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    if work.target is None:
+        sys.stderr.write("headrace: a worker process needs to know where its App is\n")
+        return _USAGE
+    code, everything_ended = Node(load(work.target), work).run(channel)
+    if not everything_ended:
+        # A thread goes on in its run and would keep this process from ending.
+        logging.shutdown()
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(code)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
