@@ -1,0 +1,291 @@
+"""Submitters and workers on one file, for the tests to kill, freeze, heal, drain and judge."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+import msgspec
+
+from headrace import App
+from headrace.record import Filter, Record
+from headrace.task import Call
+from tests.faults import labour, planted, witness
+from tests.faults.history import Event, History, Type, read
+from tests.faults.processes import Process, Processes, until
+
+APP = "tests.faults.labour:app"
+COMMAND_LINE = "from headrace.cli import main; main()"
+LEASE = 1.0
+GRACE = 10.0
+PATIENCE = 60.0
+"""Seconds after which what should have come to an end is taken for stuck."""
+SNAPSHOT = """
+    select (select count(*) from headrace_ready), (select count(*) from headrace_scheduled),
+        (select count(*) from headrace_running), (select count(*) from headrace_finished)
+"""
+
+
+class Fleet:
+    """The processes of one test, their file and their history.
+
+    Args:
+        processes: starts them.
+        directory: for the history, and for the file if it is not elsewhere.
+        database: the file as the processes see it.
+        settings: fields of `Config` for all of them.
+    """
+
+    def __init__(
+        self,
+        processes: Processes,
+        directory: Path,
+        *,
+        database: Path | None = None,
+        **settings: object,
+    ) -> None:
+        self._processes = processes
+        self._path = directory / "history"
+        self._settings = {"lease": LEASE, "grace": GRACE, "ballast": 0} | settings
+        self._url = f"sqlite:////{database or directory / 'jobs.db'}"
+        self._frozen: set[int] = set()
+        self.history = History(self._path)
+        self.app = App(f"sqlite:////{directory / 'jobs.db'}", ballast=self._settings["ballast"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        # A frozen child of a supervisor would survive it.
+        for pid in tuple(self._frozen):
+            self.resume(pid)
+        self.app.close()
+        self.history.__exit__()
+
+    # Starting -------------------------------------------------------------------------------------
+
+    def worker(self, *, bug: str = "", **settings: object) -> Process:
+        """Start a worker process without a supervisor."""
+        return self._start("-m", "tests.faults.mill", "work", bug=bug, settings=settings)
+
+    def supervisor(self, processes: int = 1, *, bug: str = "", **settings: object) -> Process:
+        """Start `headrace worker`."""
+        arguments = ("worker", APP, "-p", str(processes))
+        return self._start("-c", COMMAND_LINE, *arguments, bug=bug, settings=settings)
+
+    def submitter(
+        self, numbers: range, tasks: Iterable[str], seconds: float = 0.0, *, bug: str = ""
+    ) -> Process:
+        """Start a process that submits jobs with these numbers to any of these tasks."""
+        first, last = str(numbers.start), str(numbers.stop)
+        arguments = ("submit", first, last, str(seconds), *tasks)
+        return self._start("-m", "tests.faults.mill", *arguments, bug=bug, settings={})
+
+    def _start(self, *arguments: str, bug: str, settings: dict[str, object]) -> Process:
+        environment = {
+            "HEADRACE_URL": self._url,
+            witness.HISTORY: str(self._path),
+            planted.BUG: bug,
+            **{f"HEADRACE_{k.upper()}": str(v) for k, v in (self._settings | settings).items()},
+        }
+        return self._processes.start(sys.executable, *arguments, environment=environment)
+
+    def submit(self, calls: Iterable[Call[Any]]) -> list[str]:
+        """Submit jobs from the test itself, and return their ids."""
+        batch = list(calls)
+        numbers = [msgspec.json.decode(call.message("x").body)["number"] for call in batch]
+        with self.history.operation("submit", numbers):
+            return [job.id for job in self.app.submit(batch)]
+
+    # Harming and healing --------------------------------------------------------------------------
+
+    def kill(self, pid: int) -> None:
+        """Send SIGKILL."""
+        self.history.record(Type.INVOKE, "kill", pid)
+        self._processes.kill(pid)
+
+    def freeze(self, pid: int) -> None:
+        """Send SIGSTOP."""
+        self.history.record(Type.INVOKE, "stop", pid)
+        self._frozen.add(pid)
+        self._processes.stop(pid)
+
+    def resume(self, pid: int) -> None:
+        """Send SIGCONT."""
+        self._frozen.discard(pid)
+        self._processes.resume(pid)
+        self.history.record(Type.OK, "stop", pid)
+
+    @contextmanager
+    def frozen(self, pid: int) -> Iterator[None]:
+        """Keep a process frozen meanwhile."""
+        self.freeze(pid)
+        try:
+            yield
+        finally:
+            self.resume(pid)
+
+    # Watching -------------------------------------------------------------------------------------
+
+    def events(self, f: str = "", kind: Type | None = None) -> list[Event]:
+        """Return what has been written down so far: everything, or of one operation."""
+        return [
+            event for event in read(self._path) if f in ("", event.f) and kind in (None, event.type)
+        ]
+
+    def numbers(self, f: str, kind: Type) -> list[int]:
+        """Return the numbers of one operation, in order, with repetitions."""
+        return [event.value for event in self.events(f, kind)]
+
+    def wait_for(self, f: str, kind: Type, count: int = 1, timeout: float = PATIENCE) -> None:
+        """Wait until something was written down so often."""
+        until(
+            lambda: len(self.events(f, kind)) >= count,
+            f"{count} times {f} {kind}", timeout, show=self.outputs,
+        )  # fmt: skip
+
+    def outputs(self) -> str:
+        """Return what every process has written, for those who wonder."""
+        started = self._processes._started
+        return "\n".join(f"--- {process}\n{process.output()}" for process in started)
+
+    def sample(self) -> None:
+        """Record how many jobs there are, by state, in one snapshot."""
+        since = time.monotonic_ns()
+        tx = self.app.engine.begin()
+        try:
+            ((ready, scheduled, running, finished),) = tx.execute(SNAPSHOT).wait(PATIENCE)
+        finally:
+            tx.rollback().wait(PATIENCE)
+        states = {"ready": ready, "scheduled": scheduled, "running": running, "finished": finished}
+        self.history.record(Type.OK, "sample", {"since": since, **states})
+
+    def records(self) -> list[Record]:
+        """Return all that the ledger knows."""
+        found: list[Record] = []
+        cursor: str | None = None
+        while True:
+            page = self.app.engine.find(Filter(), limit=1000, cursor=cursor).wait(PATIENCE)
+            found += page.records
+            cursor = page.cursor
+            if cursor is None:
+                return found
+
+    # Judging --------------------------------------------------------------------------------------
+
+    def drain(self, timeout: float = PATIENCE) -> None:
+        """Wait until every job has ended."""
+        until(lambda: not self._depth(), "the last job's end", timeout, show=self._state)
+
+    def _depth(self) -> int:
+        return sum(queue.depth for queue in self.app.engine.depth().wait(PATIENCE))
+
+    def _state(self) -> str:
+        return f"{self.app.engine.depth().wait(PATIENCE)}\n{self.outputs()}"
+
+    def stop(self, *workers: Process) -> list[int]:
+        """Let workers end as at a deploy, and return their exit codes."""
+        for worker in workers:
+            self._processes.signal(worker.pid, signal.SIGTERM)
+        return [worker.wait(PATIENCE) for worker in workers]
+
+    def close_books(self) -> list[Event]:
+        """Record what the system says in the end of every job and effect; return the history."""
+        self.sample()
+        for record in self.records():
+            number = msgspec.json.decode(record.message.body)["number"]
+            value = {"number": number, "state": record.state, "lost": record.lost}
+            self.history.record(Type.OK, "end", value)
+        for number in self.effects():
+            self.history.record(Type.OK, "effect", number)
+        return self.events()
+
+    def prepare_effects(self) -> None:
+        """Make the table into which tasks write."""
+        tx = self.app.engine.begin()
+        tx.execute(labour.EFFECTS).wait(PATIENCE)
+        tx.commit().wait(PATIENCE)
+
+    def wait_for_effects(self, count: int) -> None:
+        """Wait until there are so many effects."""
+        until(lambda: len(self.effects()) >= count, f"{count} effects", show=self.outputs)
+
+    def effects(self) -> list[int]:
+        """Return the number of every effect, if there is such a table."""
+        tx = self.app.engine.begin()
+        try:
+            there = tx.execute("select 1 from sqlite_master where name = 'effects'").wait(PATIENCE)
+            query = "select number from effects"
+            return [row[0] for row in tx.execute(query).wait(PATIENCE)] if there else []
+        finally:
+            tx.rollback().wait(PATIENCE)
+
+
+class Storm:
+    """Random faults under load: kills of submitters and workers, pauses, and orderly stops.
+
+    Args:
+        fleet: the processes.
+        tasks: what is submitted.
+        seed: the same seed draws the same faults, though never at the same moments.
+        share: how many jobs each submitter is to submit.
+    """
+
+    WORKERS = 2
+    CHILDREN = 2
+    SUBMITTERS = 2
+
+    def __init__(self, fleet: Fleet, tasks: Iterable[str], *, seed: int, share: int) -> None:
+        self._fleet = fleet
+        self._share = share
+        self._tasks = tuple(tasks)
+        self._rng = Random(seed)
+        self._next = 0
+        self._supervisor = fleet.supervisor(self.CHILDREN)
+        self._workers = [fleet.worker() for _ in range(self.WORKERS)]
+        self._submitters = [self._new_submitter() for _ in range(self.SUBMITTERS)]
+
+    def rage(self, faults: int) -> None:
+        """Bring so many faults about, then heal everything."""
+        for _ in range(faults):
+            time.sleep(self._rng.uniform(0.1, 0.5))
+            self._fleet.sample()
+            chosen = self._rng.choices(
+                (self._kill_worker, self._kill_child, self._kill_submitter, self._pause),
+                weights=(5, 3, 3, 1),
+            )
+            chosen[0]()
+
+    def drain(self) -> list[int]:
+        """Wait for the end of all work, stop the workers and return their exit codes."""
+        for submitter in self._submitters:
+            submitter.wait(PATIENCE)
+        self._fleet.drain()
+        return self._fleet.stop(self._supervisor, *self._workers)
+
+    def _kill_worker(self) -> None:
+        # The oldest: a worker that is still starting holds nothing.
+        self._fleet.kill(self._workers.pop(0).pid)
+        self._workers.append(self._fleet.worker())
+
+    def _kill_child(self) -> None:
+        if children := self._supervisor.descendants():
+            self._fleet.kill(children[0])
+
+    def _kill_submitter(self) -> None:
+        index = self._rng.randrange(self.SUBMITTERS)
+        self._fleet.kill(self._submitters[index].pid)
+        self._submitters[index] = self._new_submitter()
+
+    def _pause(self) -> None:
+        with self._fleet.frozen(self._rng.choice(self._workers).pid):
+            time.sleep(LEASE * self._rng.uniform(0.5, 2.5))
+
+    def _new_submitter(self) -> Process:
+        numbers = range(self._next, self._next + self._share)
+        self._next = numbers.stop
+        return self._fleet.submitter(numbers, self._tasks, self._rng.uniform(0.0, 0.1))

@@ -1,0 +1,151 @@
+"""An engine that writes down what it is asked and answers about leases, outside of itself.
+
+`testify` puts it in the place of the SQLite engine of this process; `inquest` judges what it wrote.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from unittest.mock import patch
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from headrace import connect
+from headrace.engine import Tx
+from headrace.engines.sqlite import SQLiteEngine
+from headrace.record import State
+from headrace.reply import Reply
+from headrace.write import Extend, Extended, Lease, Reclaim, Reclaimed, Settle, Settlement, Write
+from tests.faults.history import History, Type
+
+A = TypeVar("A")
+
+HISTORY = "FAULT_HISTORY"
+"""The environment variable that names the history."""
+
+
+def testify() -> None:
+    """Let Apps of this process have a witness for an engine, from now on."""
+    patch.dict(connect._ENGINES, sqlite="tests.faults.witness:Witness").start()
+
+
+def number_of(lease: Lease) -> int:
+    """Return the unique number of a job, as the tasks of `labour` know it."""
+    number: int = msgspec.json.decode(lease.message.body)["number"]
+    return number
+
+
+class Witness(SQLiteEngine):
+    """Records claims, extensions, settlements and reclaims, in the words of `checkers`.
+
+    An answer is written down before whoever asked can see it.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._history = History(Path(os.environ[HISTORY]))
+        self._completing: WeakKeyDictionary[Tx, list[Settlement]] = WeakKeyDictionary()
+
+    def lease(
+        self, queues: Sequence[str], *, limit: int, seconds: float, holder: str, wait: float = 0.0
+    ) -> Reply[tuple[Lease, ...]]:
+        """Claim jobs, and record each claim."""
+        since = time.monotonic_ns()
+
+        def note(leases: tuple[Lease, ...]) -> tuple[Lease, ...]:
+            for lease in leases:
+                granted = lease.message.lease or seconds
+                told = {"number": number_of(lease), "lost": lease.lost, "seconds": granted}
+                self._history.record(Type.OK, "claim", _about(lease, since) | told)
+            return leases
+
+        reply = super().lease(queues, limit=limit, seconds=seconds, holder=holder, wait=wait)
+        return reply.map(note)
+
+    def apply(self, write: Write[A], tx: Tx | None = None) -> Reply[A]:
+        """Commit one write, and record it if it is about leases."""
+        since = time.monotonic_ns()
+        asked: Write[Any] = write
+        if isinstance(asked, Extend):
+            return super().apply(write).map(_before(self._extended(asked, since)))
+        if isinstance(asked, Reclaim):
+            return super().apply(write).map(_before(self._reclaimed(since)))
+        if isinstance(asked, Settle) and tx is None:
+            settlements = asked.settlements
+            return self._settle(settlements, since, lambda: super(Witness, self).apply(write))
+        if isinstance(asked, Settle) and tx is not None:
+            self._completing.setdefault(tx, []).extend(asked.settlements)
+        return super().apply(write, tx)
+
+    def begin(self) -> Tx:
+        """Begin a transaction; what it settles is recorded when it commits."""
+        tx = super().begin()
+        commit = tx.commit
+
+        def recorded() -> Reply[None]:
+            return self._settle(self._completing.pop(tx, ()), time.monotonic_ns(), commit)
+
+        vars(tx)["commit"] = recorded
+        return tx
+
+    def _settle(
+        self, settlements: Iterable[Settlement], since: int, ask: Callable[[], Reply[A]]
+    ) -> Reply[A]:
+        settled = tuple(settlements)
+        self._record_settled(Type.INVOKE, settled, since)
+        reply = ask()
+        answer: Reply[A] = Reply()
+
+        def note(told: Reply[Any]) -> None:
+            if told.error is not None:
+                self._record_settled(Type.INFO, settled, since)
+                answer.fail(told.error)
+            else:
+                value = told.wait()
+                self._record_settled(Type.OK, settled, since, getattr(value, "lost", ()))
+                answer.resolve(value)
+
+        reply.listen(note)
+        return answer
+
+    def _record_settled(
+        self, kind: Type, settlements: Iterable[Settlement], since: int, lost: Iterable[str] = ()
+    ) -> None:
+        stale = frozenset(lost)
+        for settlement in settlements:
+            lease = settlement.lease
+            if settlement.to is State.READY and kind is Type.INVOKE:
+                self._history.record(Type.INFO, "release", number_of(lease))
+            value = _about(lease, since) | {"final": settlement.to.terminal}
+            self._history.record(Type.FAIL if lease.job_id in stale else kind, "settle", value)
+
+    def _extended(self, write: Extend, since: int) -> Callable[[Extended], None]:
+        def note(extended: Extended) -> None:
+            for lease in write.leases:
+                if lease.job_id not in extended.lost:
+                    told = {"seconds": lease.message.lease or write.seconds}
+                    self._history.record(Type.OK, "extend", _about(lease, since) | told)
+
+        return note
+
+    def _reclaimed(self, since: int) -> Callable[[Reclaimed], None]:
+        def note(reclaimed: Reclaimed) -> None:
+            for job_id in (*reclaimed.returned, *reclaimed.dead):
+                self._history.record(Type.OK, "reclaim", {"job": job_id, "since": since})
+
+        return note
+
+
+def _about(lease: Lease, since: int) -> dict[str, Any]:
+    return {"job": lease.job_id, "token": lease.token, "since": since}
+
+
+def _before(note: Callable[[Any], None]) -> Callable[[A], A]:
+    def change(answer: A) -> A:
+        note(answer)
+        return answer
+
+    return change
