@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 from headrace.callers import Unanswered, answer, in_thread, pause, refuse_on_loop, wait
 from headrace.clock import Clock, SystemClock
 from headrace.codec import Returns
 from headrace.config import load
-from headrace.connect import Connection
+from headrace.connect import Borrowed, Connection
 from headrace.declaration import Declaration
 from headrace.engine import Engine, Tx
 from headrace.errors import JobNotFound, QueueFull
@@ -71,7 +72,7 @@ class App:
         self.telemetry = Telemetry()
         self.registry = Registry()
         self.task = Declaration(self.registry, self, self.config)
-        self._connection = Connection(self.config, self.clock, self.ids)
+        self._connection: Connection | Borrowed = Connection(self.config, self.clock, self.ids)
         self._lock = threading.Lock()
         self._intake: Intake | None = None
 
@@ -199,6 +200,29 @@ class App:
         intake = self._intake or await self._aintake()
         reply = intake.engine.get([job_id])
         return self._found(job_id, await answer(reply, self.config.deadline))
+
+    @contextmanager
+    def diverted(self, engine: Engine, clock: Clock, ids: Ids) -> Iterator[None]:
+        """Use another engine in a `with` block, and then its own again, as if nothing had been.
+
+        It is made for tests: whatever the program does with this App meanwhile, in any thread,
+        happens there. `headrace.testing.Harness` brings an engine, and looks after it.
+
+        Args:
+            engine: is open, and stays so: closing the App in the block is not closing it.
+            clock: what tells the time in the block.
+            ids: what makes ids and random numbers in the block.
+        """
+        own = self._connection, self._intake, self.clock, self.ids
+        with self._lock:
+            self._connection, self._intake = Borrowed(engine), None
+            self.clock, self.ids = clock, ids
+        try:
+            yield
+        finally:
+            self._stop_watching()
+            with self._lock:
+                self._connection, self._intake, self.clock, self.ids = own
 
     async def _aintake(self) -> Intake:
         await self.aopen()

@@ -96,6 +96,25 @@ class Connection:
         return engine
 
 
+class Borrowed:
+    """An engine that somebody else has opened, and closes: closing this is leaving it alone.
+
+    Args:
+        engine: the engine.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def open(self) -> Reply[None]:
+        """Do nothing: it is open."""
+        return Reply.of(None)
+
+    def close(self) -> Reply[None]:
+        """Do nothing: others go on with it."""
+        return Reply.of(None)
+
+
 # Which connections are open, by file. Not a cache: SQLite's locks belong to the process, so two
 # engines on one file could not tell each other's transactions apart.
 _open: dict[str, WeakSet[Connection]] = {}

@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from headrace.app import App
+from headrace.engines.memory import MemoryEngine
 from headrace.errors import (
     BlockingCall,
     DuplicateJob,
@@ -23,9 +24,11 @@ from headrace.errors import (
     QueueFull,
     UnknownTask,
 )
+from headrace.ids import Ids
 from headrace.record import QueueLimits, State
 from headrace.reply import Reply
 from headrace.task import Task
+from headrace.testing.clock import ManualClock
 from tests.unit.running import run_all
 
 Echo = Task[[int], int, Any]
@@ -247,3 +250,26 @@ def test_importing_the_package_brings_nothing_heavy_along() -> None:
     program = f"import sys, headrace; print(*sorted({heavy} & sys.modules.keys()))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert found.stdout.split() == []
+
+
+def test_a_diverted_app_is_elsewhere_until_the_block_ends(app: App, echo: Echo) -> None:
+    kept = echo.submit(1)
+    clock, engine = ManualClock(), MemoryEngine()
+    engine.open().wait(5)
+    with app.diverted(engine, clock, Ids(clock)):
+        job = echo.submit(2)
+        assert app.engine is engine
+        app.close()  # as a program does at its end
+        assert app.job(job.id).state is State.READY
+        with pytest.raises(JobNotFound):
+            app.job(kept.id)
+    assert app.job(kept.id).state is State.READY
+    assert app.engine is not engine
+    engine.close().wait(5)
+
+
+def test_a_diverted_app_comes_back_after_an_error(app: App) -> None:
+    own, engine, clock = app.engine, MemoryEngine(), ManualClock()
+    with pytest.raises(ZeroDivisionError), app.diverted(engine, clock, Ids(clock)):
+        raise ZeroDivisionError
+    assert (app.engine, app.clock is clock) == (own, False)

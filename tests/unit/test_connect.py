@@ -9,7 +9,7 @@ import pytest
 
 from headrace.clock import SystemClock
 from headrace.config import Config
-from headrace.connect import Connection
+from headrace.connect import Borrowed, Connection
 from headrace.engines.memory import MemoryEngine
 from headrace.engines.sqlite import SQLiteEngine
 from headrace.errors import ConfigError, EngineClosed
@@ -98,3 +98,12 @@ def test_other_urls_are_refused_with_an_example(url: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         connection(url)
     assert "secret" not in str(caught.value)
+
+
+def test_a_borrowed_engine_stays_open() -> None:
+    engine = MemoryEngine()
+    engine.open().wait(5)
+    borrowed = Borrowed(engine)
+    borrowed.open().wait(5)
+    borrowed.close().wait(5)
+    assert borrowed.engine.depth().wait(5) == ()
