@@ -134,7 +134,14 @@ def test_every_public_name_is_on_the_page() -> None:
 
 @pytest.mark.parametrize(
     ("prefix", "kind"),
-    [("app", headrace.App), ("task", headrace.Task), ("job", Job), ("ctx", headrace.Context)],
+    [
+        ("app", headrace.App),
+        ("task", headrace.Task),
+        ("job", Job),
+        ("ctx", headrace.Context),
+        ("ctx", headrace.testing.ManualContext),
+        ("test", headrace.testing.Harness),
+    ],
 )
 def test_every_public_method_is_on_the_page(prefix: str, kind: type) -> None:
     shown = set(re.findall(rf"`{prefix}\.(\w+)`", page("api.md")))
