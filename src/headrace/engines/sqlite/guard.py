@@ -12,57 +12,78 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from headrace.errors import UsageError
 
-_SUFFIXES = ("", "-wal", "-shm")
 _EVENTS = frozenset({"open", "sqlite3.connect"})
+_LOGS = ("-wal", "-shm")
+
+_File = tuple[int, int]  # a file's device and inode, whatever it is called
 
 
 class _Guard:
     """The audit hook. One a process: hooks cannot be removed, so this one can be emptied."""
 
     def __init__(self) -> None:
-        self._guarded: Counter[str] = Counter()
-        self._names: frozenset[str] = frozenset()
+        self._guarded: Counter[tuple[str, _File | None]] = Counter()
         self._installed = False
+        self._note()
 
     def add(self, path: Path) -> None:
         if not self._installed:
             sys.addaudithook(self._hook)
             self._installed = True
-        self._guarded.update(self._files(path))
-        self._remember_names()
+        self._guarded[str(path), _identity(str(path))] += 1
+        self._note()
 
     def remove(self, path: Path) -> None:
-        self._guarded.subtract(self._files(path))
-        self._guarded = +self._guarded
-        self._remember_names()
+        # The file may have been moved away meanwhile.
+        known = next((key for key in self._guarded if key[0] == str(path)), None)
+        if known is not None:
+            self._guarded -= Counter([known])
+        self._note()
 
-    def _remember_names(self) -> None:
-        self._names = frozenset(Path(name).name for name in self._guarded)
-
-    @staticmethod
-    def _files(path: Path) -> list[str]:
-        return [str(path) + suffix for suffix in _SUFFIXES]
+    def _note(self) -> None:
+        self._files = frozenset(file for _, file in self._guarded if file is not None)
+        self._logs = frozenset(path + suffix for path, _ in self._guarded for suffix in _LOGS)
+        self._log_names = frozenset(Path(log).name for log in self._logs)
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _EVENTS or not self._names:
+        if event not in _EVENTS or not self._guarded:
             return
         target = arguments[0]
-        if isinstance(target, (str, bytes)) and self._guards(os.fsdecode(target)):
+        if not isinstance(target, (str, bytes, os.PathLike)):
+            return
+        path = os.fsdecode(target)
+        if self._guards(path) or (event != "open" and self._guards(_path_of(path))):
             raise UsageError(
-                f"{target!r} is Headrace's open database: opening it here would drop its locks."
+                f"{path!r} is Headrace's open database: opening it here would drop its locks."
                 " Use `ctx.transaction()` to write to it and `headrace backup FILE` to copy it"
             )
 
-    def _guards(self, target: str) -> bool:
-        # Nearly every file that is opened is another one: its name alone tells.
-        name = os.path.basename(target).partition("?")[0]  # noqa: PTH119 - on every open()
-        if name not in self._names:
-            return False
-        path = target.removeprefix("file:").partition("?")[0]
-        return os.path.realpath(path) in self._guarded
+    def _guards(self, path: str) -> bool:
+        # Called on every open() of the process. The database may be opened by any name; its logs
+        # come and go, but have one name only.
+        if os.path.basename(path) in self._log_names:  # noqa: PTH119 - a Path costs ten times more
+            return os.path.realpath(path) in self._logs
+        return _identity(path) in self._files
+
+
+def _identity(path: str) -> _File | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - as above
+    except (OSError, ValueError):
+        return None
+    return (found.st_dev, found.st_ino)
+
+
+def _path_of(uri: str) -> str:
+    """Return the file that an SQLite URI names (https://sqlite.org/uri.html)."""
+    try:
+        return unquote(urlsplit(uri).path) if uri.startswith("file:") else uri
+    except ValueError:  # a host that is none: SQLite will say so
+        return uri
 
 
 _guard = _Guard()
