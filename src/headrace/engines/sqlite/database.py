@@ -11,6 +11,7 @@ from typing import Literal
 
 import apsw
 
+from headrace.engines.sqlite.forking import Connection, Inside
 from headrace.errors import EngineBusy, StorageCorrupt, StorageFull, StorageUnfit
 
 Durability = Literal["power", "crash"]
@@ -107,7 +108,7 @@ class Database:
             StorageUnfit: its schema is newer than this version of Headrace.
         """
         logged = _size(self._log)  # looked at first: whoever makes the file now, logs later
-        if not self.path.exists():
+        if not _exists(self.path):
             if logged:
                 raise StorageCorrupt(
                     f"{self.path} is missing, but not its log {self._log}: put the file back, or"
@@ -132,16 +133,25 @@ class Database:
     def connect(self) -> apsw.Connection:
         """Return a new connection with every setting that the promises need."""
         try:
-            connection = apsw.Connection(
+            connection = Connection(
                 str(self.path),
                 flags=apsw.SQLITE_OPEN_READWRITE,
                 vfs=self._vfs,
                 statementcachesize=200,
             )
         except apsw.CantOpenError as error:
-            raise StorageUnfit(
-                f"cannot open {self.path}: {error}; check path and rights"
-            ) from error
+            raise self._barred(error) from error
+        try:
+            self._set_up(connection)
+        except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
+            connection.close()
+            raise self._barred(error) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _set_up(self, connection: apsw.Connection) -> None:
         # Somebody who closes the last other connection keeps the file locked for a moment.
         connection.set_busy_timeout(_SETUP_BUSY_MILLISECONDS)
         synchronous = "full" if self.durability == "power" else "normal"
@@ -150,7 +160,6 @@ class Database:
             f"synchronous = {synchronous}",
             "fullfsync = 1",
             "checkpoint_fullfsync = 1",
-            "foreign_keys = on",
             "mmap_size = 0",
             "temp_store = memory",
             "trusted_schema = off",
@@ -164,7 +173,12 @@ class Database:
             except (apsw.NotADBError, apsw.CorruptError):
                 break  # `prepare` says what is the matter
         connection.set_busy_timeout(0)
-        return connection
+
+    def _barred(self, error: Exception) -> StorageUnfit:
+        return StorageUnfit(
+            f"cannot open {self.path} ({error}): check path and rights; this user must be able to"
+            " write it and its folder"
+        )
 
     def _create(self, boot: str) -> None:
         """Make a whole database under another name and give it its own at once.
@@ -172,11 +186,11 @@ class Database:
         Somebody who kills this process leaves no half-made file, and of two processes that make
         the same one, the second finds the first's.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         maker = f"{os.getpid()}-{threading.get_ident():x}"
         draft = self.path.with_name(f"{self.path.name}.new-{maker}")
         leftovers = [Path(f"{draft}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
         try:
+            _make_folder(self.path.parent)
             _remove(leftovers)  # of somebody with our numbers who was killed at it
             self._make(draft, boot)
             _sync(draft, os.O_RDWR)
@@ -192,12 +206,13 @@ class Database:
 
     def _make(self, draft: Path, boot: str) -> None:
         try:
-            connection = apsw.Connection(str(draft), vfs=self._vfs)
+            connection = Connection(str(draft), vfs=self._vfs)
         except apsw.CantOpenError as error:
             raise StorageUnfit(
                 f"cannot create {self.path}: {error}; check path and rights"
             ) from error
         try:
+            draft.chmod(0o600)  # what jobs are about is nobody else's business
             # Alone with it, SQLite needs no shared memory, for which a full disk has no room.
             connection.execute("pragma locking_mode = exclusive").fetchall()
             connection.execute(f"pragma page_size = {PAGE_SIZE}").fetchall()
@@ -221,23 +236,25 @@ class Database:
         """
         try:
             # Through SQLite, because an open() of our own would drop this process's locks on it.
-            flags = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY
-            file = apsw.VFSFile(self._vfs or "", str(self.path), [flags, 0])
-            try:
-                size = file.xFileSize()
-                header = file.xRead(min(size, _HEADER_BYTES), 0) if size else b""
-            finally:
-                file.xClose()
+            with Inside():
+                size, header = self._header()
         except apsw.Error as error:
-            raise StorageUnfit(
-                f"cannot read {self.path}: {error}; check path and rights"
-            ) from error
+            raise self._barred(error) from error
         if _number(header, _APPLICATION_ID_AT) != APPLICATION_ID:
             what = "not a Headrace database" if header else "an empty file"
             raise StorageCorrupt(f"{self.path} is {what}: nothing was changed; use another path")
         if size % PAGE_SIZE and not logged:
             raise self._damaged("its end is missing")
         self._check_schema(_number(header, _USER_VERSION_AT))
+
+    def _header(self) -> tuple[int, bytes]:
+        flags = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY
+        file = apsw.VFSFile(self._vfs or "", str(self.path), [flags, 0])
+        try:
+            size = file.xFileSize()
+            return size, file.xRead(min(size, _HEADER_BYTES), 0) if size else b""
+        finally:
+            file.xClose()
 
     def _check_schema(self, version: int) -> None:
         if version > SCHEMA_VERSION:
@@ -251,6 +268,22 @@ class Database:
             f"{self.path} is damaged ({how}): nothing was changed; restore a backup, or move the"
             " file away to begin anew"
         )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError as error:
+        raise StorageUnfit(f"cannot look for {path}: {error.strerror}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and those around it, to stay after a power cut."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent, os.O_RDONLY)
 
 
 def _number(header: bytes, place: int) -> int:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,16 +27,17 @@ from headrace.engines.sqlite.database import (
     check_file_system,
     check_version,
 )
-from headrace.engines.sqlite.guard import guard, unguard
+from headrace.engines.sqlite.forking import Lock
 from headrace.engines.sqlite.hints import Hints
 from headrace.engines.sqlite.keeping import maintain
-from headrace.engines.sqlite.plan import Plan, run
+from headrace.engines.sqlite.plan import Plan
 from headrace.engines.sqlite.sending import send
+from headrace.engines.sqlite.session import Session, Thinking
 from headrace.engines.sqlite.transaction import Transaction
 from headrace.engines.sqlite.trouble import trouble
-from headrace.engines.sqlite.writer import Request, Writer
+from headrace.engines.sqlite.writer import Request
 from headrace.engines.sqlite.writes import ids_of, plan_of, topics_of
-from headrace.errors import EngineClosed, OutcomeUnknown, Unsupported, UsageError
+from headrace.errors import EngineClosed, Unsupported, UsageError
 from headrace.ids import Ids
 from headrace.record import Filter, Page, QueueStatus, Record, State
 from headrace.reply import Reply
@@ -93,9 +91,9 @@ class SQLiteEngine:
         self._poll = poll
         self._transaction_limit = transaction_limit
         self._allow_network_files = allow_network_files
-        self._lock = threading.Lock()
-        self._session: _Session | None = None
-        self._inherited: list[_Session] = []
+        self._hints = Hints(self.path.with_name(self.path.name + "-hints"))
+        self._lock = Lock()
+        self._session: Session | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -108,16 +106,19 @@ class SQLiteEngine:
 
     def open(self) -> Reply[None]:
         """Make or check the file, and start to serve."""
-        session = self._session
-        if session is not None and session.usable():
+        if self._serving():
             return Reply.of(None)
         return _in_thread(self._open)
 
+    def _serving(self) -> bool:
+        session = self._session
+        return session is not None and session.usable and not session.inherited
+
     def _open(self) -> None:
         with self._lock:
-            if self._session is not None:
-                if self._session.usable():
-                    return
+            if self._serving():
+                return
+            if self._session is not None and not self._session.inherited:
                 self._session.close()
             if not self._allow_network_files:
                 check_file_system(self.path)
@@ -132,28 +133,33 @@ class SQLiteEngine:
     def _close(self) -> None:
         with self._lock:
             session, self._session = self._session, None
-        if session is not None and session.pid == os.getpid():
-            session.close()
+            if session is not None and not session.inherited:
+                session.close()
 
-    def _new_session(self) -> _Session:
-        return _Session(self._database, self._ballast, self._ids.nonce(), self._plans(), self._poll)
-
-    def _current(self) -> _Session:
+    def _current(self) -> Session:
         """Return this process's own session; a forked child gets one at its first use."""
         session = self._session
+        if session is not None and session.inherited:
+            with self._lock:
+                session = self._session
+                if session is not None and session.inherited:
+                    session = self._session = self._new_session()
         if session is None:
             raise EngineClosed(f"{self.path} is not open: call open() first")
-        if session.pid != os.getpid():
-            self._lock = threading.Lock()  # the parent's may have been held when it forked
-            # Never closed here: the connections in it belong to the parent.
-            self._inherited.append(session)
-            session = self._session = self._new_session()
         return session
 
-    def _plans(self) -> _Plans:
-        return _Plans(
+    def _new_session(self) -> Session:
+        thinking = Thinking(
             join=lambda messages: send(messages, self._clock.now()),
             waits=lambda queues: leasing.claimable_in(queues, self._clock.now()),
+        )
+        return Session(
+            self._database,
+            self._ballast,
+            self._hints,
+            name=self._ids.nonce(),
+            thinking=thinking,
+            poll=self._poll,
         )
 
     # Writing --------------------------------------------------------------------------------------
@@ -212,10 +218,7 @@ class SQLiteEngine:
 
     def begin(self) -> Tx:
         """Begin a transaction on a connection of its own."""
-        session = self._current()
-        return Transaction(
-            self._database.connect, self._transaction_limit, session.hint, session.stop_after
-        )
+        return self._current().begin(self._transaction_limit)
 
     def adopt(self, connection: object) -> Tx:
         """Declared unsupported: POSIX locks forbid a second library on the same file."""
@@ -281,7 +284,7 @@ class SQLiteEngine:
 
     def _read(self, plan: Callable[[], Plan[T]]) -> Reply[T]:
         try:
-            return self._current().read(lambda connection: _snapshot(connection, plan()))
+            return self._current().read(plan)
         except EngineClosed as error:
             return Reply.failed(error)
 
@@ -289,25 +292,28 @@ class SQLiteEngine:
 
     def watch(self, topic: Topic, hint: Hint) -> Callable[[], None]:
         """Pass on hints, from this process and others."""
-        return self._current().hints.watch(topic, hint)
+        return self._hints.watch(topic, hint)
 
     def maintain(self) -> Reply[Maintained]:
         """Reap, expire and prune a little."""
         clock = self._clock
         self._ballast.fill()
-        return self._put(
-            Request(
-                plan=lambda: maintain(clock.now(), clock.monotonic()),
-                reply=Reply[Maintained](),
-                topics=("ready", "finished"),
-                ends=True,
-            )
+        request = Request(
+            plan=lambda: maintain(clock.now(), clock.monotonic()),
+            reply=Reply[Maintained](),
+            ends=True,
         )
+        return self._put(request).map(self._hint_at)
+
+    def _hint_at(self, done: Maintained) -> Maintained:
+        if done.reclaimed or done.expired or done.pruned:
+            self._hints.give(("ready", "finished"))
+        return done
 
     def inspect(self) -> Reply[Inspection]:
         """Read back the settings and say what they guarantee."""
         try:
-            return self._current().read(
+            return self._current().look(
                 lambda connection: inspecting.inspect(connection, self._database, self._ballast)
             )
         except EngineClosed as error:
@@ -316,108 +322,6 @@ class SQLiteEngine:
     def backup(self, target: Path) -> Reply[None]:
         """Copy a snapshot to a new file while everything goes on."""
         return _in_thread(lambda: inspecting.backup(self._database, target))
-
-
-class _Plans:
-    """What a session's writer needs of the engine's thinking."""
-
-    def __init__(
-        self,
-        join: Callable[[Sequence[Any]], Plan[Any]],
-        waits: Callable[[Sequence[str]], Plan[float]],
-    ) -> None:
-        self.join = join
-        self.waits = waits
-
-
-class _Session:
-    """What one process holds while the engine is open: a writer, a reader, and its hints."""
-
-    def __init__(
-        self, database: Database, ballast: Ballast, name: str, plans: _Plans, poll: float
-    ) -> None:
-        self.pid = os.getpid()
-        self._path = database.path
-        self.hints = Hints(database.path.with_name(database.path.name + "-hints"), name)
-        self._broken = False
-        self._connect = database.connect
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="headrace-reader")
-        self._connection: apsw.Connection | None = None
-        self.writer = Writer(
-            connect=database.connect,
-            reserve=ballast,
-            join=plans.join,
-            waits=lambda connection, queues: run(connection, plans.waits(queues)),
-            hint=self.hint,
-            poll=poll,
-        )
-        guard(self._path)
-        self._stop_watching = self.hints.watch("ready", self.writer.look)
-        self.writer.start()
-        self._at_exit = weakref.finalize(self, _Session._abandon, self.writer, self.hints)
-
-    @staticmethod
-    def _abandon(writer: Writer, hints: Hints) -> None:
-        writer.close()
-        hints.close()
-
-    def usable(self) -> bool:
-        """Whether it can go on: not after a commit whose outcome is unknown."""
-        return not self._broken and not self.writer.failed and self.pid == os.getpid()
-
-    def hint(self, topics: Iterable[Topic]) -> None:
-        """Tell everybody what was committed."""
-        for topic in topics:
-            self.hints.give(topic)
-
-    def stop_after(self, unknown: OutcomeUnknown) -> None:
-        """Refuse further calls: whether a commit happened is not known."""
-        self._broken = True
-        self.writer.stop_after(unknown)
-
-    def read(self, look: Callable[[apsw.Connection], T]) -> Reply[T]:
-        """Look into the database on the reader's thread."""
-        reply: Reply[T] = Reply()
-        if self._broken or self.writer.failed:
-            reply.fail(EngineClosed("the engine stopped after a failure: open it again"))
-            return reply
-
-        def work() -> None:
-            try:
-                if self._connection is None:
-                    self._connection = self._connect()
-                    self._connection.set_busy_timeout(1000)
-                reply.resolve(look(self._connection))
-            except apsw.Error as error:
-                reply.fail(trouble(error).error)
-            except Exception as error:  # noqa: BLE001 - it is told to the caller
-                reply.fail(error)
-
-        try:
-            self._reader.submit(work)
-        except RuntimeError:
-            reply.fail(EngineClosed("the engine is closed"))
-        return reply
-
-    def close(self) -> None:
-        """Write what was handed over, then let go of everything."""
-        self._at_exit.detach()
-        self._stop_watching()
-        self.writer.close()
-        self.hints.close()
-        self._reader.shutdown(wait=True)
-        if self._connection is not None:
-            self._connection.close()
-        unguard(self._path)
-
-
-def _snapshot(connection: apsw.Connection, plan: Plan[T]) -> T:
-    """Run a plan that only reads, all of it on one state of the database."""
-    connection.execute("begin").fetchall()
-    try:
-        return run(connection, plan)
-    finally:
-        connection.execute("rollback").fetchall()
 
 
 def _union(writes: Sequence[Write[Any]]) -> tuple[Topic, ...]:

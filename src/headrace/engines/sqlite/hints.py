@@ -7,12 +7,13 @@ or not to be had. A pipe whose process died has no reader, which the next writer
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import select
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from headrace.clock import SystemClock
@@ -20,6 +21,9 @@ from headrace.engine import Hint, Topic
 
 _READ_SIZE = 4096
 _LIST_SECONDS = 0.1
+_MAKE_ATTEMPTS = 5
+_LOOK = b"!"
+_NEWS = b"?"  # somebody has come
 
 _log = logging.getLogger(__name__)
 
@@ -27,28 +31,42 @@ _log = logging.getLogger(__name__)
 class Hints:
     """Gives hints to, and gets them from, every process that uses the same database.
 
+    Watchers stay while it is closed, and are heard again when it is opened again.
+
     Args:
         folder: where the pipes are; made when somebody listens.
-        name: this process's own, not used by any other.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._name = name
+        self._time = SystemClock().monotonic
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._lock = threading.Lock()
+        self._name = ""
         self._watchers: dict[Topic, list[Hint]] = defaultdict(list)
         self._pipes: dict[int, Topic] = {}
         self._listener: threading.Thread | None = None
-        self._closed = False
-        self._time = SystemClock().monotonic
         self._listed: list[str] = []
         self._listed_at = -_LIST_SECONDS
+
+    def open(self, name: str) -> None:
+        """Begin to listen.
+
+        Args:
+            name: this process's own, not used by any other.
+        """
+        with self._lock:
+            self._name = name
+            for topic in [topic for topic, hints in self._watchers.items() if hints]:
+                self._listen(topic)
 
     def watch(self, topic: Topic, hint: Hint) -> Callable[[], None]:
         """Call `hint()` for every hint about a topic until the returned function is called."""
         with self._lock:
             self._watchers[topic].append(hint)
-            if topic not in self._pipes.values() and not self._closed:
+            if self._name:
                 self._listen(topic)
 
         def stop() -> None:
@@ -57,103 +75,148 @@ class Hints:
 
         return stop
 
-    def give(self, topic: Topic) -> None:
+    def give(self, topics: Iterable[Topic]) -> None:
         """Hint to everybody, here and in other processes."""
-        self._call(topic)
-        for pipe in self._pipes_of_others(topic):
-            self._write(pipe)
+        for topic in topics:
+            self._call(topic)
+            for pipe in self._pipes_of_others(topic):
+                _write(pipe, _LOOK)
 
     def close(self) -> None:
         """Listen no more; harmless when repeated."""
         with self._lock:
-            self._closed = True
+            name, self._name = self._name, ""
+            pipes, self._pipes = self._pipes, {}
             listener, self._listener = self._listener, None
-            pipes = dict(self._pipes)
         for topic in pipes.values():
-            self._own(topic).unlink(missing_ok=True)
+            self._path(topic, name).unlink(missing_ok=True)
         if listener is not None:
-            # Each pipe is open both ways, so we can wake our own listener; it closes them all.
-            os.write(next(iter(pipes)), b"!")
+            self._nudge(pipes)
             listener.join()
+        for descriptor in pipes:
+            os.close(descriptor)
         with contextlib.suppress(OSError):
             self._folder.rmdir()  # only if it is empty
 
+    def forget(self) -> None:
+        """In a forked child: leave the parent its pipes and its watchers."""
+        for descriptor in self._pipes:
+            os.close(descriptor)
+        self._begin_anew()
+
+    # Listening ------------------------------------------------------------------------------------
+
     def _listen(self, topic: Topic) -> None:
-        if not hasattr(os, "mkfifo"):
-            return  # no named pipes on this system: polling does it
-        try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            # Named when it has its reader: others remove a pipe that nobody reads.
-            unnamed = self._folder / f"new.{topic}.{self._name}"
-            os.mkfifo(unnamed, mode=0o600)
-            # Open for both: the pipe never reports an end of file while there are no writers.
-            descriptor = os.open(unnamed, os.O_RDWR | os.O_NONBLOCK)
-            unnamed.rename(self._own(topic))
-        except OSError:
-            return  # a folder we may not write to: polling does it
-        self._pipes[descriptor] = topic
+        if topic in self._pipes.values() or not hasattr(os, "mkfifo"):
+            return  # without named pipes, polling does it
+        descriptor = self._make_pipe(topic)
+        if descriptor is None:
+            return
+        others, self._pipes = self._pipes, {**self._pipes, descriptor: topic}
         if self._listener is None:
             self._listener = threading.Thread(target=self._run, name="headrace-hints", daemon=True)
             self._listener.start()
         else:
-            self._wake_listener(descriptor)
+            self._nudge(others)
+        self._announce()
 
-    def _wake_listener(self, new: int) -> None:
-        for descriptor in self._pipes:
-            if descriptor != new:
-                os.write(descriptor, b"!")
-                return
+    def _announce(self) -> None:
+        """Tell the others that there is a new pipe; which removes those that nobody reads."""
+        for name in _names(self._folder):
+            if not name.endswith(self._name):
+                _write(self._folder / name, _NEWS)
+
+    def _make_pipe(self, topic: Topic) -> int | None:
+        for _ in range(_MAKE_ATTEMPTS):
+            with contextlib.ExitStack() as undo:
+                try:
+                    descriptor = self._make_nameless(topic, undo)
+                except FileNotFoundError:
+                    continue  # others removed the folder while it was empty, or the pipe
+                except OSError:
+                    return None  # a folder we may not write to: polling does it
+                undo.pop_all()
+                return descriptor
+        return None
+
+    def _make_nameless(self, topic: Topic, undo: contextlib.ExitStack) -> int:
+        # It gets its name when it has its reader: others remove a pipe that nobody reads.
+        unnamed = self._path("new", f"{topic}.{self._name}")
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        os.mkfifo(unnamed, mode=0o600)
+        undo.callback(unnamed.unlink, missing_ok=True)
+        # Open for both: it never reports an end of file while there are no writers.
+        descriptor = os.open(unnamed, os.O_RDWR | os.O_NONBLOCK)
+        undo.callback(os.close, descriptor)
+        unnamed.rename(self._path(topic, self._name))
+        return descriptor
+
+    @staticmethod
+    def _nudge(pipes: Iterable[int]) -> None:
+        """Wake our own listener, which looks at its pipes anew."""
+        # A full pipe wakes it anyway.
+        with contextlib.suppress(BlockingIOError):
+            os.write(next(iter(pipes)), _LOOK)
 
     def _run(self) -> None:
-        while not self._closed:
-            ready, _, _ = select.select(list(self._pipes), [], [])
+        while pipes := self._pipes:
+            poll = select.poll()
+            for descriptor in pipes:
+                poll.register(descriptor, select.POLLIN)
+            ready = [descriptor for descriptor, _ in poll.poll()]
             for descriptor in ready:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(descriptor, _READ_SIZE)
-            for topic in {self._pipes[descriptor] for descriptor in ready}:
-                self._call(topic)
-        for descriptor in self._pipes:
-            os.close(descriptor)
-        self._pipes.clear()
+                self._read(descriptor)
+            for descriptor in ready:
+                self._call(pipes[descriptor])
+
+    def _read(self, descriptor: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if _NEWS in os.read(descriptor, _READ_SIZE):
+                self._listed_at = -_LIST_SECONDS
 
     def _call(self, topic: Topic) -> None:
-        for hint in tuple(self._watchers[topic]):
+        for hint in tuple(self._watchers.get(topic, ())):
             try:
                 hint()
             except Exception:  # noqa: BLE001 - a watcher's fault must not stop the writer
                 _log.exception("a watcher of %r failed", topic)
 
-    def _own(self, topic: Topic) -> Path:
-        return self._folder / f"{topic}.{self._name}"
+    # Hinting to others ----------------------------------------------------------------------------
+
+    def _path(self, topic: str, name: str) -> Path:
+        return self._folder / f"{topic}.{name}"
 
     def _pipes_of_others(self, topic: Topic) -> list[Path]:
         own = f"{topic}.{self._name}"
         prefix = f"{topic}."
-        return [self._folder / n for n in self._names() if n.startswith(prefix) and n != own]
+        return [self._folder / n for n in self._listing() if n.startswith(prefix) and n != own]
 
-    def _names(self) -> list[str]:
+    def _listing(self) -> list[str]:
         """Return the pipes' names; a busy writer looks ten times a second, not at every commit."""
         now = self._time()
         if now - self._listed_at > _LIST_SECONDS:
             self._listed_at = now
-            try:
-                self._listed = os.listdir(self._folder)  # noqa: PTH208 - names are all it takes
-            except OSError:
-                self._listed = []
+            self._listed = _names(self._folder)
         return self._listed
 
-    @staticmethod
-    def _write(pipe: Path) -> None:
-        try:
-            descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            # Nobody reads it: its process is gone. (Or it is gone already.)
-            with contextlib.suppress(OSError):
-                pipe.unlink()
-            return
-        try:
-            os.write(descriptor, b"!")
-        except OSError:
-            pass  # full: a hint waits there already; or the reader has just left
-        finally:
-            os.close(descriptor)
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names are all it takes
+    except OSError:
+        return []
+
+
+def _write(pipe: Path, text: bytes) -> None:
+    try:
+        descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # nobody reads it: its process is gone
+            pipe.unlink(missing_ok=True)
+        return
+    try:
+        os.write(descriptor, text)
+    except OSError:
+        pass  # full: a hint waits there already; or the reader has just left
+    finally:
+        os.close(descriptor)

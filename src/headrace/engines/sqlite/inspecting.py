@@ -98,6 +98,7 @@ def backup(database: Database, target: Path) -> None:
     draft = target.with_name(f"{target.name}.new-{os.getpid()}")
     connection = database.connect()
     try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL, 0o600))
         connection.execute("vacuum into ?", (str(draft),)).fetchall()
         _sync(draft)
         os.link(draft, target)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apsw
@@ -16,15 +17,16 @@ from headrace.engines.sqlite.plan import Plan, run
 from headrace.engines.sqlite.trouble import trouble
 from headrace.errors import (
     EngineBusy,
+    EngineClosed,
+    HeadraceError,
     OutcomeUnknown,
-    StorageFull,
     TransactionTimeout,
     UsageError,
 )
 from headrace.reply import Reply
 
 _BUSY_SECONDS = 20.0
-_BACKOFF = 0.002
+_BACKOFF = 0.001
 _PROGRESS_STEPS = 20_000
 
 _OWN_PREFIX = "headrace_"
@@ -39,6 +41,15 @@ _NEVER = frozenset(
 )
 _READS = frozenset(
     {apsw.SQLITE_READ, apsw.SQLITE_SELECT, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE}
+)
+_ROW_WRITES = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
+# Not the fault of a statement: the storage's, or that of one which takes too long.
+_NO_FAULTS = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.BusyError,
+    apsw.InterruptError,
 )
 
 _Work = Callable[[], Any]
@@ -97,10 +108,29 @@ class Transaction:
 
     def rollback(self) -> Reply[None]:
         """Undo everything; harmless after the end."""
-        if self._thread is None or self._ended is not None:
-            self._ended = self._ended or UsageError("this transaction was rolled back")
+        return self._undo(UsageError("this transaction was rolled back"))
+
+    def close(self) -> None:
+        """Undo everything, because the engine is closed."""
+        ended = EngineClosed("the engine was closed: the transaction was rolled back")
+        # An end of its own, which comes first, will do.
+        with contextlib.suppress(HeadraceError):
+            self._undo(ended).wait()
+
+    def leave(self) -> None:
+        """Close the connection if nothing is under way on it; see `forking.Resident`."""
+        if self._thread is not None and not self._over():
+            self._hand_over(self._rest)
+
+    def forget(self) -> None:
+        """In a forked child, end: the parent goes on with it."""
+        self._ended = self._ended or UsageError("a transaction does not cross a fork: begin anew")
+
+    def _undo(self, why: Exception) -> Reply[None]:
+        if self._thread is None or self._over():
+            self._ended = self._ended or why
             return Reply.of(None)
-        return self._hand_over(lambda: self._end(UsageError("this transaction was rolled back")))
+        return self._hand_over(lambda: self._end(why))
 
     def _hand_over(self, work: _Work) -> Reply[Any]:
         if self._ended is not None:
@@ -132,7 +162,7 @@ class Transaction:
 
     def _answer(self, work: _Work, reply: Reply[Any]) -> None:
         try:
-            if self._deadline is not None and self._time() > self._deadline:
+            if self._late():
                 raise self._too_late()  # noqa: TRY301 - handled like what the work raises
             answer = work()
         except Exception as error:  # noqa: BLE001 - it is told to the caller
@@ -141,23 +171,25 @@ class Transaction:
             reply.resolve(answer)
 
     def _told(self, error: Exception) -> Exception:
-        """Return the error for the caller; most of them end the transaction."""
-        late = self._deadline is not None and self._time() > self._deadline
-        if isinstance(error, apsw.InterruptError) and late:
+        """Return the error for the caller; end the transaction unless it is as it was before."""
+        if isinstance(error, _Fault):
+            if not self._torn():
+                return error.error
+            error = error.error
+        elif isinstance(error, apsw.InterruptError) and self._late():
             error = self._too_late()
-        elif isinstance(error, apsw.AuthError):
-            return UsageError(
-                "a transaction's statements may not touch Headrace's own tables, pragmas or the"
-                " transaction itself"
-            )
-        elif isinstance(error, apsw.FullError):
-            error = StorageFull("the disk is full: the transaction was rolled back")
-        elif isinstance(error, (apsw.IOError, apsw.CorruptError, apsw.BusyError)):
+        elif isinstance(error, apsw.Error):
             error = trouble(error).error
-        elif isinstance(error, (apsw.Error, UsageError)):
-            return error  # the user's own statement was at fault; it changed nothing
         self._end(error)
         return error
+
+    def _late(self) -> bool:
+        return self._deadline is not None and self._time() > self._deadline
+
+    def _torn(self) -> bool:
+        """Whether SQLite itself undid what was written so far, as ON CONFLICT ROLLBACK does."""
+        connection = self._connection
+        return self._deadline is not None and not (connection and connection.in_transaction)
 
     def _too_late(self) -> TransactionTimeout:
         return TransactionTimeout(
@@ -167,18 +199,14 @@ class Transaction:
 
     def _execute(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         connection = self._open()
-        connection.authorizer = _allow
-        try:
+        with _authorized(connection):
             info = apsw.ext.query_info(connection, sql)
             if info.query_remaining:
                 raise UsageError("one statement at a time: " + sql[:80])
-            if not info.is_readonly:
-                connection.authorizer = None
-                self._lock(connection)
-                connection.authorizer = _allow
+        if not info.is_readonly:
+            self._lock(connection)
+        with _authorized(connection):
             return connection.execute(sql, tuple(parameters)).fetchall()
-        finally:
-            connection.authorizer = None
 
     def _plan(
         self, plan: Callable[[], Plan[Any]], topics: Iterable[Topic], ids: Iterable[str]
@@ -193,11 +221,18 @@ class Transaction:
     def _open(self) -> apsw.Connection:
         if self._connection is None:
             self._connection = self._connect()
-            self._connection.set_progress_handler(self._out_of_time, _PROGRESS_STEPS)
+            # Users may have tables with foreign keys; the engine's own have none.
+            self._connection.execute("pragma foreign_keys = on").fetchall()
+            # The writer does that; and not at all after a commit whose outcome is unknown.
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            self._connection.set_progress_handler(self._late, _PROGRESS_STEPS)
         return self._connection
 
-    def _out_of_time(self) -> bool:
-        return self._deadline is not None and self._time() > self._deadline
+    def _rest(self) -> None:
+        connection = self._connection
+        if connection is not None and not connection.in_transaction:
+            self._connection = None
+            connection.close()
 
     def _lock(self, connection: apsw.Connection) -> None:
         if connection.in_transaction:
@@ -224,6 +259,11 @@ class Transaction:
                 connection.execute("commit").fetchall()
             except apsw.FullError:
                 raise
+            except apsw.ConstraintError as error:
+                raise UsageError(
+                    f"a deferred constraint of your own tables is not met ({error}): everything was"
+                    " rolled back"
+                ) from error
             except apsw.Error as error:
                 unknown = OutcomeUnknown(
                     f"the commit failed in a way that leaves open whether it happened ({error})",
@@ -240,10 +280,7 @@ class Transaction:
         self._ended = why
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.set_progress_handler(None)
-            if connection.in_transaction:
-                connection.execute("rollback").fetchall()
-            connection.close()
+            connection.close()  # which rolls back what is open
 
     def _refuse_the_rest(self) -> None:
         while True:
@@ -254,11 +291,44 @@ class Transaction:
             reply.fail(self._ended or UsageError("this transaction has ended"))
 
 
+class _Fault(Exception):
+    """Carries the error of a statement of the user's own, after which the others stand."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextlib.contextmanager
+def _authorized(connection: apsw.Connection) -> Iterator[None]:
+    """Let SQLite ask about what is prepared, and blame the user's statement for what fails."""
+    connection.authorizer = _allow
+    try:
+        yield
+    except apsw.AuthError as error:
+        raise _Fault(
+            UsageError(
+                "a transaction's statements may not touch Headrace's own tables, pragmas or the"
+                " transaction itself"
+            )
+        ) from error
+    except _NO_FAULTS:
+        raise
+    except Exception as error:
+        raise _Fault(error) from error
+    finally:
+        connection.authorizer = None
+
+
 def _allow(
-    operation: int, first: str | None, _second: str | None, _database: str | None, _by: str | None
+    operation: int, first: str | None, second: str | None, _database: str | None, _by: str | None
 ) -> int:
     """SQLite's question before it prepares a statement of the user's."""
     if operation in _NEVER:
         return apsw.SQLITE_DENY
-    ours = (first or "").lower().startswith(_OWN_PREFIX)
-    return apsw.SQLITE_DENY if ours and operation not in _READS else apsw.SQLITE_OK
+    if operation in _READS:
+        return apsw.SQLITE_OK
+    # The second name is a table's, too, or else a column's.
+    names = (first,) if operation in _ROW_WRITES else (first, second)
+    ours = any(name and name.lower().startswith(_OWN_PREFIX) for name in names)
+    return apsw.SQLITE_DENY if ours else apsw.SQLITE_OK

@@ -6,20 +6,29 @@ from typing import NamedTuple
 
 import apsw
 
-from headrace.errors import EngineBusy, EngineError, OutcomeUnknown, StorageCorrupt
+from headrace.errors import (
+    EngineBusy,
+    EngineError,
+    HeadraceError,
+    OutcomeUnknown,
+    StorageCorrupt,
+    StorageFull,
+)
 
 
 class Trouble(NamedTuple):
     """An error for callers, and whether the engine may go on."""
 
-    error: EngineError
+    error: HeadraceError
     final: bool
 
 
-def trouble(error: apsw.Error | EngineError) -> Trouble:
-    """Return what a failed transaction means."""
-    if isinstance(error, EngineError):
+def trouble(error: Exception) -> Trouble:
+    """Return what a failed transaction, that was rolled back, means."""
+    if isinstance(error, HeadraceError):
         return Trouble(error, final=isinstance(error, OutcomeUnknown))
+    if isinstance(error, apsw.FullError):
+        return Trouble(StorageFull("the disk is full: nothing was written"), final=False)
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
         text = f"the database is damaged ({error}): stop, keep the files, restore a backup"
         return Trouble(StorageCorrupt(text), final=True)
@@ -30,4 +39,5 @@ def trouble(error: apsw.Error | EngineError) -> Trouble:
     if isinstance(error, apsw.IOError):
         text = f"the disk failed before the commit ({error}): nothing was written; check the disk"
         return Trouble(EngineError(text), final=True)
-    return Trouble(EngineError(f"SQLite: {error}; nothing was written"), final=False)
+    what = f"SQLite: {error}" if isinstance(error, apsw.Error) else f"unexpected: {error!r}"
+    return Trouble(EngineError(f"{what}; nothing was written"), final=False)

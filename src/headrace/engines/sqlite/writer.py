@@ -19,7 +19,14 @@ from headrace.engine import Topic
 from headrace.engines.sqlite.database import read_number
 from headrace.engines.sqlite.plan import Plan, run
 from headrace.engines.sqlite.trouble import trouble
-from headrace.errors import EngineBusy, EngineClosed, EngineError, OutcomeUnknown, StorageFull
+from headrace.errors import (
+    EngineBusy,
+    EngineClosed,
+    EngineError,
+    HeadraceError,
+    OutcomeUnknown,
+    StorageFull,
+)
 from headrace.message import Message
 from headrace.reply import Reply, resolve_all
 
@@ -104,7 +111,9 @@ class Writer:
         self._parked: list[Request] = []
         self._look = False
         self._asleep = False
+        self._leaving = False
         self._closing = threading.Event()
+        self._nothing = threading.Event()  # never happens: what to wait for between attempts
         self._failure: EngineError | None = None
         self._seen_version = 0
         self._thread = threading.Thread(target=self._run, name="headrace-writer", daemon=True)
@@ -144,6 +153,12 @@ class Writer:
             if self._asleep and self._parked:
                 self._changed.notify()
 
+    def leave(self) -> None:
+        """Close the connection when this group is written, and connect anew: the process forks."""
+        with self._changed:
+            self._leaving = True
+            self._changed.notify()
+
     def close(self) -> None:
         """Write what was handed over, then stop. Harmless when repeated."""
         with self._changed:
@@ -155,28 +170,42 @@ class Writer:
     # On the writer's thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
-        connection = self._connect()
+        try:
+            while not self._over():
+                self._leaving = False
+                self._serve(self._connect())
+        except (apsw.Error, EngineError) as error:
+            self._fail(EngineClosed(f"the writer stopped ({error}): open the engine again"))
+        except BaseException as error:
+            self._fail(EngineClosed(f"the writer stopped ({error!r}): open the engine again"))
+            raise
+        finally:
+            self._let_go()
+
+    def _serve(self, connection: apsw.Connection) -> None:
+        """Write until the end, or until the process wants to fork."""
         try:
             while (group := self._gather(connection)) is not None:
                 if group:
                     self._write(connection, group)
-        except BaseException as error:
-            self._fail(EngineClosed(f"the writer stopped: {error!r}; open the engine again"))
-            raise
         finally:
-            self._let_go()
-            if self._failure is not None:
-                # What a failed commit left behind is for recovery to judge, not for this process.
+            if self._failure is not None or self._leaving:
+                # What a failed commit left behind is for recovery to judge, not for this process;
+                # and a fork shall not have to wait for a checkpoint.
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.close()
 
+    def _over(self) -> bool:
+        finished = self._closing.is_set() and not self._waiting
+        return finished or self._failure is not None
+
     def _gather(self, connection: apsw.Connection) -> list[Request] | None:
-        """Wait for work; return what there is, or None at the end."""
+        """Wait for work; return what there is, or None when it is time to go."""
         timeout = self._time_to_next_look(connection)
         with self._changed:
+            if self._leaving or self._over():
+                return None
             if not self._waiting and not self._look:
-                if self._closing.is_set() or self._failure is not None:
-                    return None
                 self._asleep = True
                 self._changed.wait(timeout)
                 self._asleep = False
@@ -215,24 +244,29 @@ class Writer:
     def _write(self, connection: apsw.Connection, group: list[Request]) -> None:
         """Write a group in one transaction, or its members alone when the disk is full."""
         try:
-            self._finish(self._transact(connection, group))
+            outcomes = self._transact(connection, group)
         except apsw.FullError:
             for request in group:
                 self._write_alone(connection, request)
-        except (apsw.Error, EngineError) as error:
+        except Exception as error:  # noqa: BLE001 - it is told to all whom it concerns
             self._break(group, error)
+        else:
+            self._finish(outcomes)
 
     def _write_alone(self, connection: apsw.Connection, request: Request) -> None:
-        while True:
+        while self._failure is None:
             try:
-                self._finish(self._transact(connection, [request]))
+                outcomes = self._transact(connection, [request])
             except apsw.FullError:
                 if request.ends and self._reserve.spend():
                     continue
                 request.reply.fail(StorageFull("the disk is full: nothing was written"))
-            except (apsw.Error, EngineError) as error:
+            except Exception as error:  # noqa: BLE001 - as above
                 self._break([request], error)
+            else:
+                self._finish(outcomes)
             return
+        request.reply.fail(self._failure)
 
     def _transact(
         self, connection: apsw.Connection, group: list[Request]
@@ -262,22 +296,30 @@ class Writer:
             connection.execute("savepoint unit").fetchall()
         try:
             if len(unit) == 1:
-                answers = [run(connection, unit[0].plan())]
+                answer = run(connection, unit[0].plan())
             else:
-                joined = run(connection, self._join([m for r in unit for m in r.messages]))
-                answers = [joined] * len(unit)
+                answer = run(connection, self._join([m for r in unit for m in r.messages]))
         except (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError):
             raise
         except Exception as error:  # noqa: BLE001 - it is told to whoever asked for it
-            connection.execute("rollback" if alone else "rollback to unit").fetchall()
-            if alone:
-                connection.execute("begin immediate").fetchall()
+            self._undo_unit(connection, alone=alone)
             if len(unit) == 1:
-                return [(unit[0], (unit[0].reply, None, error))]
+                told = trouble(error).error if isinstance(error, apsw.Error) else error
+                return [(unit[0], (unit[0].reply, None, told))]
+            if alone:
+                self._begin(connection)
             return [o for r in unit for o in self._run_unit(connection, [r], alone=False)]
         if not alone:
             connection.execute("release unit").fetchall()
-        return [(r, (r.reply, a, None)) for r, a in zip(unit, answers, strict=True)]
+        return [(r, (r.reply, answer, None)) for r in unit]
+
+    @staticmethod
+    def _undo_unit(connection: apsw.Connection, *, alone: bool) -> None:
+        if alone:
+            connection.execute("rollback").fetchall()
+        else:
+            connection.execute("rollback to unit").fetchall()
+            connection.execute("release unit").fetchall()
 
     def _begin(self, connection: apsw.Connection) -> None:
         """Take the write lock; poll for it, as SQLite's own waiting starves late comers."""
@@ -292,12 +334,14 @@ class Writer:
                         f"another process held the write lock for {_BUSY_SECONDS:.0f} s: nothing"
                         " was written; is one of them suspended?"
                     ) from None
-                self._closing.wait(pause)
+                self._nothing.wait(pause)
                 pause = min(_BACKOFF_LAST, pause * 2)
             else:
                 return
 
     def _commit(self, connection: apsw.Connection, group: list[Request]) -> None:
+        if not connection.in_transaction:
+            return  # its only unit was refused
         try:
             connection.execute("commit").fetchall()
         except apsw.FullError:
@@ -318,7 +362,7 @@ class Writer:
         if version != self._seen_version:
             self._seen_version = version
             if self._waiting:
-                self._closing.wait(_COURTESY)
+                self._nothing.wait(_COURTESY)
 
     def _finish(self, outcomes: list[tuple[Request, Outcome]]) -> None:
         """Tell everybody what became of their requests; keep the patient ones."""
@@ -336,7 +380,7 @@ class Writer:
         if topics:
             self._hint(topics)
 
-    def _break(self, group: list[Request], error: apsw.Error | EngineError) -> None:
+    def _break(self, group: list[Request], error: Exception) -> None:
         """Tell a group that its transaction failed, and stop when the storage is in trouble."""
         told = trouble(error)
         for request in group:
@@ -363,7 +407,7 @@ class Writer:
                 request.reply.fail(EngineClosed("the engine was closed before this was written"))
 
 
-def _own(error: EngineError, request: Request) -> EngineError:
+def _own(error: HeadraceError, request: Request) -> HeadraceError:
     """Each caller is told of the unknown outcome of its own jobs."""
     if isinstance(error, OutcomeUnknown):
         return OutcomeUnknown(str(error), request.ids())
