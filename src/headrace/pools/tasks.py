@@ -13,7 +13,7 @@ from headrace.pool import Performer
 
 RunT = TypeVar("RunT", bound=Hashable)
 
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 2.0
 
 
 class TaskPool(Generic[RunT]):

@@ -25,7 +25,7 @@ RunT = TypeVar("RunT", bound=Hashable)
 _LOOK_SECONDS = 0.002
 _SHORT_RUNS = 20
 """So many runs of one thread between two looks are short ones: 0.1 ms each."""
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 1.0
 
 
 class _Seat(Generic[RunT]):
