@@ -29,9 +29,13 @@ from tests.faults.recording import (
     Written,
 )
 
-Call = Literal["sync", "write"]
+Call = Literal["sync", "write", "read"]
 
-CODES: dict[Call, int] = {"sync": apsw.SQLITE_IOERR_FSYNC, "write": apsw.SQLITE_IOERR_WRITE}
+CODES: dict[Call, int] = {
+    "sync": apsw.SQLITE_IOERR_FSYNC,
+    "write": apsw.SQLITE_IOERR_WRITE,
+    "read": apsw.SQLITE_IOERR_READ,
+}
 
 # SQLite's own VFS syncs the directory at the first sync of a file opened with one of these.
 SYNCS_DIRECTORY = apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_WAL
@@ -181,7 +185,12 @@ class _RecordedFile(apsw.VFSFile):
     def content(self) -> bytes:
         """Read all of it through SQLite, as an `open` here would drop the process's locks."""
         size = self.xFileSize()
-        return self.xRead(size, 0) if size else b""
+        return super().xRead(size, 0) if size else b""
+
+    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - apsw's name
+        """Read."""
+        self._disk.strike("read", self._path)
+        return super().xRead(amount, offset)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - apsw's name
         """Write, and record it."""

@@ -126,7 +126,8 @@ def test_a_process_killed_while_it_makes_the_file_is_in_nobodys_way(
 ) -> None:
     """Real system calls: those of the making thread, up to one that is never reached."""
     path = tmp_path / "made" / "jobs.db"
-    program = (sys.executable, "-m", "tests.faults.program", "open", str(path))
+    history = str(tmp_path / "history")
+    program = (sys.executable, "-m", "tests.faults.program", "open", str(path), history, "1")
     nth, survived = 1, False
     while not survived:
         fault = strace.Fault(EVERYTHING, nth, "signal=SIGKILL")

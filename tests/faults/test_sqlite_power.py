@@ -1,41 +1,27 @@
 """Power cuts under the SQLite engine: what was told before the cut is there after it."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
 from headrace.engines.sqlite import SQLiteEngine, database
-from headrace.engines.sqlite.writer import Writer
-from headrace.reply import resolve_all
 from headrace.testing import ManualClock
 from tests.faults.audit import audit
 from tests.faults.disk import Disk
-from tests.faults.history import Event, Type
+from tests.faults.history import Event
 from tests.faults.lengths import lengths
+from tests.faults.moments import Moments
+from tests.faults.plants import answer_before_the_commit
 from tests.faults.power import Cut, Directory, cuts
 from tests.faults.promises import broken, drain, look, promises
-from tests.faults.recording import Recording
 from tests.faults.workload import PATIENCE, Workload
 
 STEPS = 120
 CUTS = 110
 """Power cuts in each run."""
-
-
-@dataclass
-class Moments:
-    """A history whose time is the disk's: how much had been written when something was told."""
-
-    recording: Recording
-    events: list[Event] = field(default_factory=list)
-
-    def record(self, kind: Type, f: str, value: object = None) -> None:
-        moment = self.recording.moment
-        self.events.append(Event(time=moment, process=0, type=kind, f=f, value=value))
 
 
 @dataclass
@@ -76,8 +62,7 @@ def judge(moments: Moments, count: int, directory: Directory = Directory.ORDERED
     """Cut the power many times, and open each image as the next boot would."""
     verdict = Verdict()
     for cut in cuts(moments.recording, seed=count, count=count, directory=directory):
-        told = [event for event in moments.events if event.time <= cut.moment]
-        look_at(cut, told, verdict)
+        look_at(cut, moments.until(cut.moment), verdict)
     return verdict
 
 
@@ -119,18 +104,7 @@ def test_at_crash_the_last_commits_may_be_lost_and_nothing_is_damaged(
     assert verdict.damaged == []
 
 
-def test_control_an_answer_before_the_commit_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = Writer._run_unit
-
-    @functools.wraps(original)
-    def tells_too_early(self: Writer, *arguments: Any, **options: Any) -> Any:
-        outcomes = original(self, *arguments, **options)
-        resolve_all(outcome for _, outcome in outcomes)
-        return outcomes
-
-    monkeypatch.setattr(Writer, "_run_unit", tells_too_early)
-    moments = run(tmp_path / "jobs.db", "power")
-    monkeypatch.undo()
+def test_control_an_answer_before_the_commit_is_found(tmp_path: Path) -> None:
+    with answer_before_the_commit():
+        moments = run(tmp_path / "jobs.db", "power")
     assert judge(moments, 40).broken

@@ -30,6 +30,7 @@ from headrace.write import (
     Settle,
     Settled,
     Settlement,
+    Stored,
     Write,
 )
 from tests.faults.history import Type
@@ -59,6 +60,7 @@ class Workload:
         seed: the same seed asks for the same things, as long as the answers are the same.
         holder: the worker's name.
         seconds: how long its leases last.
+        ticks: the monotonic nanoseconds of the history.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Workload:
         seed: int,
         holder: str = "worker",
         seconds: float = 30.0,
+        ticks: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._engine = engine
         self._recorder = recorder
@@ -76,10 +79,10 @@ class Workload:
         self._ids = Ids(seed=self._rng.getrandbits(64))
         self._holder = holder
         self._seconds = seconds
+        self._ticks = ticks
         self._held: list[Lease] = []
         self._stale: list[Lease] = []
         self._sent: list[str] = []
-        self._versions: dict[str, int] = {}
 
     def prepare(self) -> None:
         """Give one queue a limit, so that sends are refused at times."""
@@ -95,6 +98,11 @@ class Workload:
         chosen = self._rng.choices(verbs, k=self._rng.randint(1, 4))
         replies = [reply for verb in chosen for reply in verb()]
         return [error for reply in replies if (error := answer_of(reply)) is not None]
+
+    def submit(self) -> BaseException | None:
+        """Send one small batch and wait for the answer; return its error."""
+        (reply,) = self._send()
+        return answer_of(reply)
 
     # Submitting -----------------------------------------------------------------------------------
 
@@ -140,7 +148,7 @@ class Workload:
     # Working --------------------------------------------------------------------------------------
 
     def _claim(self) -> Iterable[Reply[Any]]:
-        since = time.monotonic_ns()
+        since = self._ticks()
         limit = self._rng.choice((1, 4, 12))
         reply = self._engine.lease(QUEUES, limit=limit, seconds=self._seconds, holder=self._holder)
 
@@ -178,11 +186,10 @@ class Workload:
         delay = self._rng.choice((0.0, 0.02, 60.0)) if to is State.SCHEDULED else 0.0
         return Settlement(lease=lease, to=to, delay=delay, failure=BOOM)
 
-    @staticmethod
-    def _told(settlement: Settlement) -> dict[str, Any]:
+    def _told(self, settlement: Settlement) -> dict[str, Any]:
         lease = settlement.lease
         return {
-            "job": lease.job_id, "token": lease.token, "since": time.monotonic_ns(),
+            "job": lease.job_id, "token": lease.token, "since": self._ticks(),
             "final": settlement.to.terminal, "state": settlement.to.value,
         }  # fmt: skip
 
@@ -190,7 +197,7 @@ class Workload:
         leases = tuple(self._held)
         if not leases:
             return []
-        since = time.monotonic_ns()
+        since = self._ticks()
         reply = self._engine.apply(Extend(leases, self._seconds))
 
         def note(answered: Reply[Any]) -> None:
@@ -209,7 +216,7 @@ class Workload:
         if self._rng.random() < 0.7:
             return []
         for lease in self._held:
-            value = {"job": lease.job_id, "since": time.monotonic_ns()}
+            value = {"job": lease.job_id, "since": self._ticks()}
             self._recorder.record(Type.INFO, "reclaim", value)
             self._recorder.record(Type.INFO, "lose", lease.job_id)
         self._stale += self._held
@@ -220,9 +227,8 @@ class Workload:
 
     def _put(self) -> Iterable[Reply[Any]]:
         key = f"{self._holder}/{self._rng.randint(1, 5)}"
-        version = self._versions[key] = self._versions.get(key, 0) + 1
         value = self._rng.randbytes(self._rng.choice((10, 1000)))
-        asked = [("put", {"key": key, "version": version})]
+        asked = [("put", {"key": key, "version": 0})]
         return [self._ask(self._engine.apply, Put(key, value), asked)]
 
     def _change(self) -> Iterable[Reply[Any]]:
@@ -247,7 +253,9 @@ class Workload:
             lost = answer.lost if isinstance(answer, Settled) else ()
             for f, value in asked:
                 stale = f == "settle" and value["job"] in lost
-                self._recorder.record(Type.FAIL if stale else kind, f, value)
+                put = {"version": answer.version} if isinstance(answer, Stored) else {}
+                told = value | put if put else value
+                self._recorder.record(Type.FAIL if stale else kind, f, told)
 
         reply.listen(note)
         return reply
