@@ -93,7 +93,13 @@ class Session:
         return self._inherited
 
     def begin(self, limit: float) -> Transaction:
-        """Begin a transaction that may hold the write lock for `limit` seconds."""
+        """Begin a transaction that may hold the write lock for `limit` seconds.
+
+        Raises:
+            EngineClosed: the engine stopped after a failure.
+        """
+        if not self.usable:
+            raise EngineClosed("the engine stopped after a failure: open it again")
         transaction = Transaction(self._database.connect, limit, self._hints.give, self._stop_after)
         self._transactions.add(transaction)
         return transaction

@@ -252,6 +252,7 @@ class Writer:
             self._break(group, error)
         else:
             self._finish(outcomes)
+            self._yield_to_others(connection)
 
     def _write_alone(self, connection: apsw.Connection, request: Request) -> None:
         while self._failure is None:
@@ -354,11 +355,13 @@ class Writer:
                 f" happened ({error}): reopen, and ask `app.job(id)` for each",
                 ids,
             ) from error
-        self._yield_to_others(connection)
 
     def _yield_to_others(self, connection: apsw.Connection) -> None:
         """Leave a gap in which another process that waits for the lock can take it."""
-        version = read_number(connection, "pragma data_version")
+        try:
+            version = read_number(connection, "pragma data_version")
+        except apsw.Error:
+            return  # the commit before it stands; the next transaction says what is the matter
         if version != self._seen_version:
             self._seen_version = version
             if self._waiting:
