@@ -34,7 +34,7 @@ from headrace.engines.sqlite.plan import Plan
 from headrace.engines.sqlite.sending import send
 from headrace.engines.sqlite.session import Session, Thinking
 from headrace.engines.sqlite.transaction import Transaction
-from headrace.engines.sqlite.trouble import trouble
+from headrace.engines.sqlite.trouble import lacks_space, trouble
 from headrace.engines.sqlite.writer import Request
 from headrace.engines.sqlite.writes import ids_of, plan_of, topics_of
 from headrace.errors import EngineClosed, Unsupported, UsageError
@@ -122,9 +122,23 @@ class SQLiteEngine:
                 self._session.close()
             if not self._allow_network_files:
                 check_file_system(self.path)
-            self._database.prepare(self._clock.boot())
-            self._ballast.fill()
+            self._prepare()
             self._session = self._new_session()
+
+    def _prepare(self) -> None:
+        """Make or check the file; when the disk is full, in space that the reserve gives up."""
+        spent = False
+        while True:
+            try:
+                self._database.prepare(self._clock.boot())
+            except apsw.Error as error:
+                if not lacks_space(error) or not self._ballast.spend():
+                    raise
+                spent = True
+            else:
+                break
+        if not spent:
+            self._ballast.fill()
 
     def close(self) -> Reply[None]:
         """Write what was handed over, then let go of the file."""
