@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from headrace.codec import Returns
+from headrace.errors import LeaseLost
 from headrace.outcome import Cancel, Dead, Done, Release, Retry, Snooze
 from headrace.record import Cause, Failure
 from headrace.retry import ExceptionRules
@@ -101,7 +102,8 @@ class Endings:
             case Dead():
                 failure = _because(Cause.REJECTED, error.reason, logs)
                 return Ending(kind="dead", failure=failure)
-            case Release():
+            # Who raises a lost lease in a run has it from us: the run did nothing wrong.
+            case Release() | LeaseLost():
                 return Ending(kind="release")
         cause = Cause.TIMEOUT if isinstance(error, RunTimeout) else Cause.ERROR
         failure = describe(error, cause, logs)

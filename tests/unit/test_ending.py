@@ -17,6 +17,7 @@ from headrace.ending import (
     describe,
     never_began,
 )
+from headrace.errors import LeaseLost
 from headrace.outcome import Cancel, Dead, Done, Release, Retry, Snooze
 from headrace.record import Cause, Failure
 from headrace.retry import ExceptionRules
@@ -78,8 +79,9 @@ def test_done_ends_a_run_early_with_a_result() -> None:
     assert TYPED.of_error(Done(4)).result == Raw(b"4")
 
 
-def test_release_leaves_no_trace() -> None:
-    assert TYPED.of_error(Release()) == Ending(kind="release")
+@pytest.mark.parametrize("error", [Release(), LeaseLost("another worker has it")])
+def test_release_leaves_no_trace(error: Exception) -> None:
+    assert TYPED.of_error(error) == Ending(kind="release")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ _RETRY_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
 _BACKLOG_LIMIT = 10_000
 _STOP_SECONDS = 10.0
+_WAIT_SHARE = 0.1
+"""A claim waits at most for this share of a lease: our own deadline counts from before the wait."""
 
 
 def make_run(lease: Lease, recipes: Recipes, sent: float, seconds: float) -> Run:
@@ -115,8 +117,9 @@ class Fetcher:
 
     def _claim(self, limit: int) -> tuple[Lease, ...]:
         terms = self._site.terms
+        wait = min(terms.poll, terms.lease * _WAIT_SHARE)
         reply = self._site.engine.lease(
-            terms.queues, limit=limit, seconds=terms.lease, holder=terms.holder, wait=terms.poll
+            terms.queues, limit=limit, seconds=terms.lease, holder=terms.holder, wait=wait
         )
         return reply.wait()
 

@@ -43,6 +43,7 @@ class FakeEngine:
         cancelled: ids of jobs that are reported as to be cancelled.
         claims: what the next claims give.
         limits: how many jobs each claim asked for.
+        waits: how many seconds each claim was ready to wait.
     """
 
     def __init__(self) -> None:
@@ -53,6 +54,7 @@ class FakeEngine:
         self.cancelled: set[str] = set()
         self.claims: list[tuple[Lease, ...]] = []
         self.limits: list[int] = []
+        self.waits: list[float] = []
         self.hints: dict[str, Hint] = {}
         self.steps: list[Maintained] = []
         self._replies: list[tuple[Reply[Any], Any]] = []
@@ -88,8 +90,8 @@ class FakeEngine:
         assert queues
         assert seconds > 0
         assert holder
-        assert wait >= 0
         self.limits.append(limit)
+        self.waits.append(wait)
         if self.refusals:
             return Reply.failed(self.refusals.pop(0))
         return Reply.of(self.claims.pop(0) if self.claims else ())

@@ -86,6 +86,16 @@ def test_our_deadline_counts_from_before_the_claim(make: Callable[..., Case]) ->
     assert [run.lease_until for run in case.threads.runs] == [sent + 27, sent + 9]
 
 
+@pytest.mark.parametrize(("seconds", "wait"), [(30.0, 1.0), (2.0, 0.2)])
+def test_a_claim_does_not_wait_until_its_lease_is_nearly_over(
+    make: Callable[..., Case], seconds: float, wait: float
+) -> None:
+    case = make(lease=seconds, poll=1.0)
+    case.fetcher.start()
+    until(lambda: case.engine.waits, "a claim")
+    assert case.engine.waits[0] == wait
+
+
 def test_no_more_is_claimed_than_there_is_room(make: Callable[..., Case]) -> None:
     case = make()
     case.engine.claims = [tuple(lease(number) for number in range(10))]
