@@ -23,7 +23,7 @@ _READ_SIZE = 4096
 _LIST_SECONDS = 0.1
 _MAKE_ATTEMPTS = 5
 _LOOK = b"!"
-_NEWS = b"?"  # somebody has come
+_NEWS = b"?"  # there is another pipe
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +89,8 @@ class Hints:
             pipes, self._pipes = self._pipes, {}
             listener, self._listener = self._listener, None
         for topic in pipes.values():
-            self._path(topic, name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # gone with its folder, say
+                self._path(topic, name).unlink()
         if listener is not None:
             self._nudge(pipes)
             listener.join()
@@ -156,7 +157,7 @@ class Hints:
         """Wake our own listener, which looks at its pipes anew."""
         # A full pipe wakes it anyway.
         with contextlib.suppress(BlockingIOError):
-            os.write(next(iter(pipes)), _LOOK)
+            os.write(next(iter(pipes)), _NEWS)
 
     def _run(self) -> None:
         while pipes := self._pipes:
@@ -164,15 +165,18 @@ class Hints:
             for descriptor in pipes:
                 poll.register(descriptor, select.POLLIN)
             ready = [descriptor for descriptor, _ in poll.poll()]
-            for descriptor in ready:
-                self._read(descriptor)
-            for descriptor in ready:
-                self._call(pipes[descriptor])
+            for topic in [pipes[descriptor] for descriptor in ready if self._hears(descriptor)]:
+                self._call(topic)
 
-    def _read(self, descriptor: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            if _NEWS in os.read(descriptor, _READ_SIZE):
-                self._listed_at = -_LIST_SECONDS
+    def _hears(self, descriptor: int) -> bool:
+        """Empty a pipe; return whether there was a hint in it."""
+        try:
+            text = os.read(descriptor, _READ_SIZE)
+        except BlockingIOError:
+            return False
+        if _NEWS in text:
+            self._listed_at = -_LIST_SECONDS
+        return _LOOK in text
 
     def _call(self, topic: Topic) -> None:
         for hint in tuple(self._watchers.get(topic, ())):
