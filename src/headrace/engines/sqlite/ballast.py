@@ -7,6 +7,7 @@ gives up. As long as a part of it is spent, no new work is accepted.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -41,7 +42,10 @@ class Ballast:
         left = self.left()
         if not left:
             return False
-        os.truncate(self.path, max(0, left - max(1, self.size // _PARTS)))
+        try:
+            os.truncate(self.path, max(0, left - max(1, self.size // _PARTS)))
+        except OSError:
+            return False  # somebody else's file: what is in it cannot be given back
         return True
 
     def fill(self) -> bool:
@@ -64,11 +68,15 @@ class Ballast:
 def _allocate(descriptor: int, start: int, end: int) -> None:
     """Take real blocks; on failure leave the file as it was."""
     try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, start, end - start)
-        else:
-            os.pwrite(descriptor, b"\1" * (end - start), start)
+        _take(descriptor, start, end)
     except OSError:
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, start)
         raise
+
+
+def _take(descriptor: int, start: int, end: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, start, end - start)
+    elif os.pwrite(descriptor, b"\1" * (end - start), start) < end - start:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
