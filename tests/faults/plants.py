@@ -13,8 +13,8 @@ import apsw
 from headrace.engines.sqlite import SQLiteEngine, settling
 from headrace.engines.sqlite.ballast import Ballast
 from headrace.engines.sqlite.writer import Writer
-from headrace.errors import EngineError, OutcomeUnknown
-from headrace.reply import resolve_all
+from headrace.errors import EngineError, HeadraceError, OutcomeUnknown
+from headrace.reply import Reply, resolve_all
 from headrace.write import Settle
 
 Plant = contextlib.AbstractContextManager[Any]
@@ -35,9 +35,11 @@ def answer_before_the_commit() -> Plant:
 def commit_one_by_one() -> Plant:
     """Commit the writes of one commit one after another."""
 
-    def commit(self: SQLiteEngine, writes: Sequence[Any], tx: None = None) -> Any:
-        *others, last = [self.apply(write, tx) for write in writes]
-        return last.map(lambda answer: (*[other.wait() for other in others], answer))
+    def commit(self: SQLiteEngine, writes: Sequence[Any]) -> Reply[tuple[Any, ...]]:
+        try:
+            return Reply.of(tuple(self.apply(write).wait() for write in writes))
+        except HeadraceError as error:
+            return Reply.failed(error)
 
     return patch.object(SQLiteEngine, "commit", commit)
 

@@ -55,7 +55,7 @@ def promises(history: Iterable[Event]) -> Promises:
             case "submit", kind:
                 made.batches[event.value[0]] = event.value
                 made.submits[event.value[0]] = kind
-            case "settle", Type.OK if event.value["final"]:
+            case "settle", Type.OK if State(event.value["state"]).terminal:
                 made.ended[event.value["job"]] = (event.value["state"], event.value["token"])
             case "change", _:
                 for job_id in event.value:

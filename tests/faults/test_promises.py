@@ -17,7 +17,7 @@ def event(f: str, kind: Type, value: Any) -> Event:
 
 
 def settled(job_id: str, kind: Type = Type.OK, **fields: Any) -> Event:
-    value = {"job": job_id, "token": 7, "final": True, "state": "succeeded"}
+    value = {"job": job_id, "token": 7, "state": "succeeded"}
     return event("settle", kind, value | fields)
 
 
@@ -54,7 +54,7 @@ TOGETHER = [*submit(Type.INFO, "a"), put(witness("a"), 1, Type.INVOKE)]
         (submit(Type.INVOKE, "a", "b"), found(A, B)),
         ([*submit(Type.OK, "a"), settled("a")], found(DONE)),
         ([*submit(Type.OK, "a"), settled("a", Type.INFO)], found(A)),
-        ([*submit(Type.OK, "a"), settled("a", final=False)], found(A)),
+        ([*submit(Type.OK, "a"), settled("a", state="scheduled")], found(A)),
         (
             [*submit(Type.OK, "a"), settled("a"), event("change", Type.INVOKE, ["a"])],
             found(A),

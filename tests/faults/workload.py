@@ -186,11 +186,13 @@ class Workload:
         delay = self._rng.choice((0.0, 0.02, 60.0)) if to is State.SCHEDULED else 0.0
         return Settlement(lease=lease, to=to, delay=delay, failure=BOOM)
 
+    # A dead job may be redriven, so that is not final.
     def _told(self, settlement: Settlement) -> dict[str, Any]:
         lease = settlement.lease
         return {
             "job": lease.job_id, "token": lease.token, "since": self._ticks(),
-            "final": settlement.to.terminal, "state": settlement.to.value,
+            "final": settlement.to in {State.SUCCEEDED, State.CANCELLED},
+            "state": settlement.to.value,
         }  # fmt: skip
 
     def _extend(self) -> Iterable[Reply[Any]]:
