@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,9 +34,14 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 _FIXED_SINCE = (3, 51, 3)
 _BACKPORTS = ((3, 50, 7), (3, 44, 6))
 
+_MOUNTS = Path("/proc/self/mounts")
+_ESCAPE = re.compile(r"\\([0-7]{3})")  # a space in a name, say
 _NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs"}
-)
+    {
+        "9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4",
+        "smb3", "smbfs", "vboxsf",
+    }
+)  # fmt: skip
 
 
 def check_version(version: str) -> None:
@@ -55,14 +61,13 @@ def check_version(version: str) -> None:
 
 def file_system(path: Path) -> str:
     """Return the type of the file system that a path is on, or "" where it cannot be told."""
-    mounts = Path("/proc/self/mounts")
-    if not mounts.exists():
+    if not _MOUNTS.exists():
         return ""
     target = str(path.resolve())
     best, kind = "", ""
-    for line in mounts.read_text().splitlines():
+    for line in _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         _, point, found, *_ = line.split(" ")
-        point = point.replace("\\040", " ")
+        point = _ESCAPE.sub(lambda code: chr(int(code[1], 8)), point)
         inside = target == point or target.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, found
