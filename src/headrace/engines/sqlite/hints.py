@@ -23,7 +23,7 @@ _READ_SIZE = 4096
 _LIST_SECONDS = 0.1
 _MAKE_ATTEMPTS = 5
 _LOOK = b"!"
-_NEWS = b"?"  # there is another pipe
+_NEWS = b"?"  # pipes came or went
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +96,7 @@ class Hints:
             listener.join()
         for descriptor in pipes:
             os.close(descriptor)
+        self._announce()
         with contextlib.suppress(OSError):
             self._folder.rmdir()  # only if it is empty
 
@@ -122,10 +123,9 @@ class Hints:
         self._announce()
 
     def _announce(self) -> None:
-        """Tell the others that there is a new pipe; which removes those that nobody reads."""
+        """Tell everybody that pipes came or went; which removes those that nobody reads."""
         for name in _names(self._folder):
-            if not name.endswith(self._name):
-                _write(self._folder / name, _NEWS)
+            _write(self._folder / name, _NEWS)
 
     def _make_pipe(self, topic: Topic) -> int | None:
         for _ in range(_MAKE_ATTEMPTS):

@@ -379,9 +379,9 @@ class Writer:
             told.append(outcome)
             if outcome[2] is None:
                 topics.update(dict.fromkeys(request.topics))
-        resolve_all(told)
         if topics:
-            self._hint(topics)
+            self._hint(topics)  # first: whoever is answered may end the process
+        resolve_all(told)
 
     def _break(self, group: list[Request], error: Exception) -> None:
         """Tell a group that its transaction failed, and stop when the storage is in trouble."""
