@@ -41,10 +41,9 @@ class Promises:
     token: int = 0
 
     @property
-    def accepted(self) -> set[str]:
-        """The jobs that were accepted."""
-        told = (first for first, kind in self.submits.items() if kind is Type.OK)
-        return {job_id for first in told for job_id in self.batches[first]}
+    def ids(self) -> list[str]:
+        """Every job that was asked for."""
+        return [job_id for batch in self.batches.values() for job_id in batch]
 
 
 def promises(history: Iterable[Event]) -> Promises:
@@ -80,9 +79,8 @@ class Found:
 
 def look(engine: Engine, made: Promises) -> Found:
     """Ask an open engine for everything that was ever spoken of."""
-    ids = [job_id for batch in made.batches.values() for job_id in batch]
     entries = engine.scan("", limit=1_000_000).wait(PATIENCE)
-    return Found(engine.get(ids).wait(PATIENCE), {e.key: e.version for e in entries})
+    return Found(engine.get(made.ids).wait(PATIENCE), {e.key: e.version for e in entries})
 
 
 def broken(made: Promises, found: Found) -> list[str]:
