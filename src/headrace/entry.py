@@ -15,7 +15,7 @@ from headrace import order
 from headrace.app import App
 from headrace.child import Channel
 from headrace.context import Workplace
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, UsageError
 from headrace.node import Node
 from headrace.pools.inside import Inside, Report
 from headrace.target import load
@@ -43,7 +43,8 @@ def main() -> int:
                 return _work(work, channel)
     except HeadraceError as error:
         sys.stderr.write(f"headrace: {error}\n")
-        return _USAGE
+        # A program that must change is not started again; an engine in trouble may recover.
+        return _USAGE if isinstance(error, UsageError) else Exit.ENGINE
     return Exit.CLEAN
 
 

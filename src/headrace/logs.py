@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections import deque
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Any, Protocol
 
 LINES = 50
 _LINE_LIMIT = 1_000
+_KEPT = "headrace_kept"
 
 
 class Logged(Protocol):
@@ -21,29 +22,44 @@ current: ContextVar[Logged | None] = ContextVar("headrace_run", default=None)
 """The run that the code at hand belongs to: it follows coroutines, and threads they start."""
 
 
-class LastLines(logging.Handler):
-    """Keeps the last lines that a run logs, wherever else they go. Costs nothing without lines."""
+class LastLines:
+    """Keeps the last lines that each run logs, wherever else they go. Costs nothing without lines.
+
+    It looks on where log records are made and is no handler: with a handler at the root logger,
+    `logging.basicConfig` would do nothing any more, and warnings would not be shown by themselves.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self._format = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s").format
+        self._make = logging.getLogRecordFactory()
+        self._looking = False
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line for the run that logged it, if a run did."""
+    def start(self) -> None:
+        """Look at everything that is logged."""
+        self._make = logging.getLogRecordFactory()
+        self._looking = True
+        logging.setLogRecordFactory(self._look)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._looking = False
+        # Somebody else may look on, too, through us: then we stay, and look away.
+        if logging.getLogRecordFactory() == self._look:
+            logging.setLogRecordFactory(self._make)
+
+    def _look(self, *arguments: Any, **named: Any) -> logging.LogRecord:
+        record = self._make(*arguments, **named)
         run = current.get()
-        if run is None:
+        if run is not None and self._looking and not hasattr(record, _KEPT):
+            setattr(record, _KEPT, True)  # of several workers in a process, one keeps it
+            self._keep(run, record)
+        return record
+
+    def _keep(self, run: Logged, record: logging.LogRecord) -> None:
+        try:
+            line = self._format(record)[:_LINE_LIMIT]
+        except Exception:  # noqa: BLE001 - a bad format is for the handlers to complain about
             return
         if run.logs is None:
             run.logs = deque(maxlen=LINES)
-        try:
-            run.logs.append(self.format(record)[:_LINE_LIMIT])
-        except Exception:  # noqa: BLE001 - as logging does: a bad format must not fail the run
-            self.handleError(record)
-
-    def start(self) -> None:
-        """Listen to everything that is logged."""
-        logging.getLogger().addHandler(self)
-
-    def stop(self) -> None:
-        """Listen no more."""
-        logging.getLogger().removeHandler(self)
+        run.logs.append(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 from queue import SimpleQueue
@@ -12,7 +13,7 @@ import msgspec
 from headrace.app import App
 from headrace.child import Channel, Child
 from headrace.config import Config
-from headrace.errors import ConfigError
+from headrace.errors import ConfigError, HeadraceError
 from headrace.inbox import Inbox
 from headrace.order import ENTRY, HURRY, RETIRING, Serve, Work, encode
 from headrace.pools.processes import ProcessPool
@@ -22,6 +23,8 @@ from headrace.worker import Exit, Pools, Site, Terms, Worker
 from headrace.worker.run import Run
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_log = logging.getLogger("headrace")
+
 _HURRY, _OVER = object(), object()
 
 
@@ -110,6 +113,8 @@ class Node:
             try:
                 outcome.put(self.stop(exiting=True))
                 self._app.close()
+            except HeadraceError as error:
+                _log.error("the engine was not closed in order: %s", error)
             finally:
                 self._inbox.put(_OVER)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterator
 from contextvars import copy_context
@@ -73,15 +75,59 @@ def test_lines_outside_of_runs_are_not_kept() -> None:
     assert logs.current.get() is None
 
 
-def test_a_line_that_cannot_be_formatted_harms_nobody(
-    capsys: pytest.CaptureFixture[str], listening: LastLines
-) -> None:
+def test_a_line_that_cannot_be_formatted_harms_nobody() -> None:
     run = Run()
+    quiet = logging.getLogger("quiet")
+    quiet.propagate = False
+    quiet.addHandler(logging.NullHandler())
 
     def work() -> None:
         logs.current.set(run)
-        listening.emit(logging.LogRecord("x", logging.ERROR, "", 1, "%d", ("text",), None))
+        quiet.error("%d", "text")
+        quiet.error("%d", 1)
 
     copy_context().run(work)
-    assert not run.logs
-    assert "Logging error" in capsys.readouterr().err
+    assert [line[-1] for line in run.logs or ()] == ["1"]
+
+
+def test_two_workers_in_a_process_keep_a_line_once() -> None:
+    run, second = Run(), LastLines()
+    second.start()
+
+    def work() -> None:
+        logs.current.set(run)
+        log.warning("a line")
+
+    copy_context().run(work)
+    second.stop()
+    assert len(run.logs or ()) == 1
+
+
+def test_they_may_stop_in_any_order(listening: LastLines) -> None:
+    first, second, run = LastLines(), LastLines(), Run()
+    listening.stop()
+    before = logging.getLogRecordFactory()
+    first.start()
+    second.start()
+    first.stop()
+
+    def work() -> None:
+        logs.current.set(run)
+        log.warning("a line")
+
+    copy_context().run(work)
+    assert len(run.logs or ()) == 1
+    second.stop()
+    copy_context().run(work)
+    assert len(run.logs or ()) == 1
+    logging.setLogRecordFactory(before)
+
+
+def test_logging_can_still_be_configured() -> None:
+    code = (
+        "import logging; from headrace.logs import LastLines; LastLines().start();"
+        "log = logging.getLogger('mine'); log.warning('by itself');"
+        "logging.basicConfig(format='%(name)s: %(message)s'); log.warning('configured')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["by itself", "mine: configured"]

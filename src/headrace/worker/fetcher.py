@@ -76,6 +76,7 @@ class Fetcher:
         self._leases = leases
         self._settler = settler
         self._lifespan = Lifespan(site.terms.most_jobs, site.terms.most_mib)
+        self._retired = False
         self._stopping = False
         self._service = Service("headrace-fetcher", self._fetch, _LOOK_SECONDS, site.ids.fraction)
 
@@ -97,7 +98,8 @@ class Fetcher:
         if self._settler.stuck or self._settler.backlog > _BACKLOG_LIMIT:
             return _RETRY_SECONDS
         left = self._lifespan.left(self._settler.settled + len(self._leases))
-        if not left:
+        if not left and not self._retired:
+            self._retired = True
             self._site.ended(Exit.RECYCLED)
         limit = min(left, self._appetite.limit())
         if not limit:

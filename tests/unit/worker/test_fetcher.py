@@ -136,8 +136,9 @@ def test_a_worker_that_has_done_enough_ends(make: Callable[..., Case]) -> None:
     case.engine.claims = [tuple(lease(number) for number in range(3))]
     case.fetcher.start()
     until(lambda: case.stage.ends, "the worker to end")
-    assert case.stage.ends[0] is Exit.RECYCLED
+    case.fetcher.wake()
     case.fetcher.stop()
+    assert case.stage.ends == [Exit.RECYCLED]
     assert case.engine.limits == [3]
 
 
