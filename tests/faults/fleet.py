@@ -148,6 +148,19 @@ class Fleet:
             f"{count} times {f} {kind}", timeout, show=self.outputs,
         )  # fmt: skip
 
+    def wait_for_claims(self, supervisor: Process, children: int, *workers: Process) -> None:
+        """Wait until these workers, and so many children of a supervisor, have claimed jobs.
+
+        A process that is still starting heeds no signals yet.
+        """
+
+        def all_work() -> bool:
+            pids = {*supervisor.descendants(), *(worker.pid for worker in workers)}
+            claimed = {event.process for event in self.events("claim")}
+            return len(pids) == children + len(workers) and pids <= claimed
+
+        until(all_work, "claims of all", PATIENCE, show=self.outputs)
+
     def outputs(self) -> str:
         """Return what every process has written, for those who wonder."""
         started = self._processes._started
@@ -187,10 +200,14 @@ class Fleet:
     def _state(self) -> str:
         return f"{self.app.engine.depth().wait(PATIENCE)}\n{self.outputs()}"
 
-    def stop(self, *workers: Process) -> list[int]:
+    def send(self, worker: Process, number: signal.Signals) -> None:
+        """Send any other signal."""
+        self._processes.signal(worker.pid, number)
+
+    def stop(self, *workers: Process, by: signal.Signals = signal.SIGTERM) -> list[int]:
         """Let workers end as at a deploy, and return their exit codes."""
         for worker in workers:
-            self._processes.signal(worker.pid, signal.SIGTERM)
+            self.send(worker, by)
         return [worker.wait(PATIENCE) for worker in workers]
 
     def close_books(self) -> list[Event]:

@@ -73,6 +73,14 @@ def note_in_thread(ctx: Context, number: int, seconds: float = 0.0) -> int:
 
 
 @app.task
+async def hesitate(ctx: Context, number: int, seconds: float) -> int:
+    """Take some time, but none after a lost lease."""
+    with running(number):
+        await asyncio.sleep(0.0 if ctx.lost else seconds)
+    return os.getpid()
+
+
+@app.task
 async def block(number: int, seconds: float) -> int:
     """Block the event loop."""
     with running(number):
@@ -82,10 +90,10 @@ async def block(number: int, seconds: float) -> int:
 
 @app.task
 async def listen(ctx: Context, number: int, seconds: float) -> int:
-    """Go on until it is told that the lease is lost; see what a coroutine is told."""
+    """Go on until it is told that the lease is lost; the next run ends at once."""
     with running(number):
         try:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(0.0 if ctx.lost else seconds)
         except asyncio.CancelledError:
             _tell(ctx, number)
             raise
@@ -94,8 +102,8 @@ async def listen(ctx: Context, number: int, seconds: float) -> int:
 
 @app.task
 def listen_in_thread(ctx: Context, number: int, seconds: float) -> int:
-    """Go on until it is told that the lease is lost; see what a thread is told."""
-    until = time.monotonic() + seconds
+    """Do the same in a thread."""
+    until = time.monotonic() + (0.0 if ctx.lost else seconds)
     with running(number):
         while time.monotonic() < until:
             time.sleep(0.02)
