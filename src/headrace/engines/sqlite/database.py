@@ -160,6 +160,8 @@ class Database:
         return connection
 
     def _set_up(self, connection: apsw.Connection) -> None:
+        if connection.readonly("main"):  # SQLite falls back to that
+            raise apsw.ReadOnlyError("it is read-only")
         # Somebody who closes the last other connection keeps the file locked for a moment.
         connection.set_busy_timeout(_SETUP_BUSY_MILLISECONDS)
         synchronous = "full" if self.durability == "power" else "normal"
@@ -312,7 +314,7 @@ class Database:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except PermissionError as error:
+    except OSError as error:
         raise StorageUnfit(f"cannot look for {path}: {error.strerror}") from error
 
 
@@ -345,7 +347,8 @@ def read_number(connection: apsw.Connection, statement: str) -> int:
 
 def _remove(paths: Iterable[Path]) -> None:
     for path in paths:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -80,7 +80,7 @@ class Session:
         forking.welcome(self)
         self.writer.start()
         self._reader.start()
-        self._at_exit = weakref.finalize(self, _end, self.writer, hints, os.getpid())
+        self._at_exit = weakref.finalize(self, _end, self.writer, self._reader, hints, os.getpid())
 
     @property
     def usable(self) -> bool:
@@ -119,10 +119,10 @@ class Session:
         self._at_exit.detach()
         for transaction in list(self._transactions):
             transaction.close()
-        self.writer.close()
+        self._reader.close()
+        self.writer.close()  # the last one: it writes the log into the file
         self._stop_watching()
         self._hints.close()
-        self._reader.close()
         forking.farewell(self)
         unguard(self._database.path)
 
@@ -161,8 +161,9 @@ def _snapshot(connection: apsw.Connection, plan: Plan[T]) -> T:
         connection.execute("rollback").fetchall()
 
 
-def _end(writer: Writer, hints: Hints, pid: int) -> None:
+def _end(writer: Writer, reader: Reader, hints: Hints, pid: int) -> None:
     """Write what was handed over, at the end of a process that did not close its engine."""
     if pid == os.getpid():
+        reader.close()
         writer.close()
         hints.close()
