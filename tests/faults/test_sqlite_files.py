@@ -120,7 +120,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
         yield processes
 
 
-@pytest.mark.parametrize("step", lengths(15, 1))
+@pytest.mark.parametrize("step", lengths(29, 1))
 def test_a_process_killed_while_it_makes_the_file_is_in_nobodys_way(
     processes: Processes, tmp_path: Path, step: int
 ) -> None:

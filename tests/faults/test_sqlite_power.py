@@ -20,7 +20,7 @@ from tests.faults.promises import broken, drain, look, promises
 from tests.faults.workload import PATIENCE, Workload
 
 STEPS = 120
-CUTS = 110
+CUTS = 80
 """Power cuts in each run."""
 
 
@@ -81,7 +81,7 @@ def look_at(cut: Cut, told: Sequence[Event], verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize("directory", Directory)
-@pytest.mark.parametrize("runs", lengths(1, 30))
+@pytest.mark.parametrize("runs", lengths(1, 40))
 def test_at_power_nothing_that_was_told_is_lost(
     tmp_path: Path, runs: int, directory: Directory
 ) -> None:

@@ -151,7 +151,7 @@ def hammer(company: Company, seconds: float) -> None:
     company.end()
 
 
-@pytest.mark.parametrize("seconds", lengths(4, 900))
+@pytest.mark.parametrize("seconds", lengths(3, 900))
 def test_processes_that_are_killed_lose_nothing(
     processes: Processes, tmp_path: Path, seconds: int
 ) -> None:
