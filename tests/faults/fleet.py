@@ -1,5 +1,6 @@
 """Submitters and workers on one file, for the tests to kill, freeze, heal, drain and judge."""
 
+import shutil
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from headrace.task import Call
 from tests.faults import labour, planted, witness
 from tests.faults.history import Event, History, Type, read
 from tests.faults.processes import Process, Processes, until
+from tests.faults.storage import SmallDisk
 
 APP = "tests.faults.labour:app"
 COMMAND_LINE = "from headrace.cli import main; main()"
@@ -35,9 +37,14 @@ class Fleet:
 
     Args:
         processes: starts them.
-        directory: for the history, and for the file if it is not elsewhere.
-        database: the file as the processes see it.
+        directory: for the history, and for the file if there is no disk.
+        disk: where the file is, if the test itself cannot open it: see `fetch`.
         settings: fields of `Config` for all of them.
+
+    Attributes:
+        app: opens the file in this process.
+        history: what this process writes down.
+        environment: further variables for those that are started from now on.
     """
 
     def __init__(
@@ -45,16 +52,19 @@ class Fleet:
         processes: Processes,
         directory: Path,
         *,
-        database: Path | None = None,
+        disk: SmallDisk | None = None,
         **settings: object,
     ) -> None:
         self._processes = processes
         self._path = directory / "history"
         self._settings = {"lease": LEASE, "grace": GRACE, "ballast": 0} | settings
-        self._url = f"sqlite:////{database or directory / 'jobs.db'}"
+        self._disk = disk
+        self._url = f"sqlite:////{(disk.path if disk else directory) / 'jobs.db'}"
         self._frozen: set[int] = set()
+        self.environment: dict[str, str] = {}
         self.history = History(self._path)
-        self.app = App(f"sqlite:////{directory / 'jobs.db'}", ballast=self._settings["ballast"])
+        self._copy = directory / "jobs.db"
+        self.app = App(f"sqlite:////{self._copy}", ballast=self._settings["ballast"])
 
     def __enter__(self) -> Self:
         return self
@@ -86,13 +96,17 @@ class Fleet:
         return self._start("-m", "tests.faults.mill", *arguments, bug=bug, settings={})
 
     def _start(self, *arguments: str, bug: str, settings: dict[str, object]) -> Process:
+        command = (sys.executable, *arguments)
         environment = {
+            **self.environment,
             "HEADRACE_URL": self._url,
             witness.HISTORY: str(self._path),
             planted.BUG: bug,
             **{f"HEADRACE_{k.upper()}": str(v) for k, v in (self._settings | settings).items()},
         }
-        return self._processes.start(sys.executable, *arguments, environment=environment)
+        if self._disk is not None:
+            command = self._disk.command(*command)
+        return self._processes.start(*command, environment=environment)
 
     def submit(self, calls: Iterable[Call[Any]]) -> list[str]:
         """Submit jobs from the test itself, and return their ids."""
@@ -210,6 +224,12 @@ class Fleet:
             self.send(worker, by)
         return [worker.wait(PATIENCE) for worker in workers]
 
+    def fetch(self, disk: SmallDisk) -> None:
+        """Copy the file from a disk that only the processes see; they have to be stopped."""
+        for path in disk.view.glob(f"{self._copy.name}*"):
+            if path.is_file():
+                shutil.copy(path, self._copy.parent)
+
     def close_books(self) -> list[Event]:
         """Record what the system says in the end of every job and effect; return the history."""
         self.sample()
@@ -262,12 +282,14 @@ class Storm:
         self._tasks = tuple(tasks)
         self._rng = Random(seed)
         self._next = 0
+        self._faults = 0
         self._supervisor = fleet.supervisor(self.CHILDREN)
         self._workers = [fleet.worker() for _ in range(self.WORKERS)]
         self._submitters = [self._new_submitter() for _ in range(self.SUBMITTERS)]
 
     def rage(self, faults: int) -> None:
         """Bring so many faults about, then heal everything."""
+        self._faults += faults
         for _ in range(faults):
             time.sleep(self._rng.uniform(0.1, 0.5))
             self._fleet.sample()
@@ -281,7 +303,7 @@ class Storm:
         """Wait for the end of all work, stop the workers and return their exit codes."""
         for submitter in self._submitters:
             submitter.wait(PATIENCE)
-        self._fleet.drain()
+        self._fleet.drain(PATIENCE + self._faults)
         return self._fleet.stop(self._supervisor, *self._workers)
 
     def _kill_worker(self) -> None:

@@ -81,6 +81,14 @@ async def hesitate(ctx: Context, number: int, seconds: float) -> int:
 
 
 @app.task
+async def write_much(number: int, seconds: float, size: int = 50_000) -> str:
+    """Return a large result."""
+    with running(number):
+        await asyncio.sleep(seconds)
+    return "x" * size
+
+
+@app.task
 async def block(number: int, seconds: float) -> int:
     """Block the event loop."""
     with running(number):

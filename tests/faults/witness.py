@@ -3,7 +3,9 @@
 `testify` puts it in the place of the SQLite engine of this process; `inquest` judges what it wrote.
 """
 
+import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,12 +21,15 @@ from headrace.engines.sqlite import SQLiteEngine
 from headrace.record import State
 from headrace.reply import Reply
 from headrace.write import Extend, Extended, Lease, Reclaim, Reclaimed, Settle, Settlement, Write
+from tests.faults.disk import Disk
 from tests.faults.history import History, Type
 
 A = TypeVar("A")
 
 HISTORY = "FAULT_HISTORY"
 """The environment variable that names the history."""
+SYNCS = "FAULT_SYNCS"
+"""The environment variable that names a directory of numbers; see `failing_disk`."""
 
 
 def testify() -> None:
@@ -38,6 +43,21 @@ def number_of(lease: Lease) -> int:
     return number
 
 
+def failing_disk() -> Disk | None:
+    """Return a disk of which one sync fails, if the test wants that of this process.
+
+    It leaves a number in a directory for each process that is to fail: which sync that is.
+    """
+    if SYNCS in os.environ and sys.modules["__main__"].__spec__ is not None:  # not a supervisor
+        for due in sorted(Path(os.environ[SYNCS]).iterdir(), key=lambda path: int(path.name)):
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                due.unlink()
+                disk = Disk()
+                disk.fail("sync", int(due.name), suffix="-wal")
+                return disk
+    return None
+
+
 class Witness(SQLiteEngine):
     """Records claims, extensions, settlements and reclaims, in the words of `checkers`.
 
@@ -45,7 +65,8 @@ class Witness(SQLiteEngine):
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
+        self._disk = failing_disk()
+        super().__init__(*arguments, **settings, vfs=self._disk.name if self._disk else None)
         self._history = History(Path(os.environ[HISTORY]))
         self._completing: WeakKeyDictionary[Tx, list[Settlement]] = WeakKeyDictionary()
 
