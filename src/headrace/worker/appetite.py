@@ -11,7 +11,6 @@ from headrace.pool import Pool
 _AHEAD_SECONDS = 0.2
 """What is run in this time is claimed ahead; a claim takes a few milliseconds."""
 _MOST = 2_000
-_SMOOTHING = 0.5
 
 
 class _Plate:
@@ -27,8 +26,12 @@ class _Plate:
         """Learn the pace from what was given and what of it is left."""
         load = self.pool.waiting + self.pool.running
         if seconds > 0:
-            pace = max(0, self.load + self.given - load) / seconds
-            self.pace += _SMOOTHING * (pace - self.pace)
+            done = max(0, self.load + self.given - load)
+            # A short look counts for little: runs of the same length end in bursts.
+            weight = seconds / (seconds + _AHEAD_SECONDS)
+            self.pace += weight * (done / seconds - self.pace)
+            if not load:  # but whatever was given has begun and ended since: so fast it is at least
+                self.pace = max(self.pace, self.given / seconds)
         self.load, self.given = load, 0
 
     @property

@@ -56,3 +56,15 @@ def test_a_full_pool_does_not_starve_an_idle_one() -> None:
     assert appetite.limit() == 1
     threads.runs = [a_run(number) for number in range(4)]
     assert appetite.limit() == 0
+
+
+def test_runs_that_end_in_a_burst_are_not_taken_for_fast_ones() -> None:
+    clock, pool = ManualClock(), FakePool(slots=10)
+    appetite = Appetite([pool], clock)
+    appetite.fed({pool: appetite.limit()})
+    pool.running = 10
+    clock.advance(0.2)
+    assert appetite.limit() == 0
+    pool.running = 1
+    clock.advance(0.001)  # nine ends in a millisecond, of runs that took 0.2 s
+    assert appetite.limit() <= 9 + 9
