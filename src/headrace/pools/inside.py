@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import math
 import os
@@ -76,7 +77,9 @@ class Inside:
         logs.LastLines().start()
         threading.Thread(target=self._listen, name="headrace-errands", daemon=True).start()
         while True:
-            answer = self._do(decode_errand(self._errands.get()))
+            errand = decode_errand(self._errands.get())
+            # A context of its own: what a run puts into context variables ends with it.
+            answer = contextvars.Context().run(self._do, errand)
             self._channel.send(ANSWER + encode(answer))
 
     def _listen(self) -> None:

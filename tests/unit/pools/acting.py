@@ -45,6 +45,9 @@ class Actor:
         self.ended.append(run)
 
 
+_POOL_THREADS = ("headrace-process", "headrace-task", "headrace-tend", "headrace-thread")
+
+
 def headrace_threads() -> set[str]:
-    """Name our threads that are alive."""
-    return {t.name for t in threading.enumerate() if t.name.startswith("headrace-")}
+    """Name the pools' threads that are alive; other tests may have left an engine's behind."""
+    return {t.name for t in threading.enumerate() if t.name.startswith(_POOL_THREADS)}
