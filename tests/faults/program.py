@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from headrace.engines.sqlite import SQLiteEngine
 from headrace.errors import HeadraceError, OutcomeUnknown
 from headrace.record import State
-from headrace.write import Settle, Settlement
+from headrace.testing.steps import message
+from headrace.write import Send, Settle, Settlement
 from tests.faults.history import History
 from tests.faults.plants import planted
-from tests.faults.workload import PATIENCE, QUEUES, Workload
+from tests.faults.workload import PATIENCE, QUEUES, Workload, answer_of
 
 LEASE_SECONDS = 1.0
 
@@ -78,6 +81,13 @@ class Program:
         worst = sorted(waits)[-1 - len(waits) // 1000]
         say(f"submitted {len(waits)}, p99.9 {worst * 1000:.1f} ms")
 
+    def flood(self, mebibytes: str) -> None:
+        """Send one batch that is larger than SQLite's cache, and say what becomes of it."""
+        body = msgspec.Raw(b'"%s"' % (b"x" * 2**20))
+        batch = tuple(message(f"{n}", body=body) for n in range(int(mebibytes)))
+        error = answer_of(self._engine.apply(Send(batch)))
+        say("accepted" if error is None else type(error).__name__)
+
     def hold(self) -> None:
         """Claim jobs and settle them at the end, however late that is."""
         claim = self._engine.lease(QUEUES, limit=10, seconds=LEASE_SECONDS, holder="sleeper")
@@ -104,6 +114,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "work": Program.work,
     "hammer": Program.hammer,
     "submit": Program.submit,
+    "flood": Program.flood,
     "hold": Program.hold,
 }
 

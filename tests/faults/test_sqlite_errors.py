@@ -338,6 +338,13 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
         yield processes
 
 
+def make(path: Path) -> None:
+    """Make the file, so that the process's calls are those of its work alone."""
+    engine = SQLiteEngine(path, ballast=0)
+    engine.open().wait(PATIENCE)
+    engine.close().wait(PATIENCE)
+
+
 @pytest.mark.parametrize("calls", [strace.SYNCS, ("pwrite64",)])
 @pytest.mark.parametrize("count", lengths(4, 100))
 def test_real_errors_leave_no_answer_contradicted(
@@ -347,7 +354,7 @@ def test_real_errors_leave_no_answer_contradicted(
         folder = tmp_path / f"{nth}"
         folder.mkdir()
         path, history = folder / "jobs.db", folder / "history"
-        SQLiteEngine(path, ballast=0).open().wait(PATIENCE)
+        make(path)
         fault = strace.Fault(calls, nth, "error=EIO", path=Path(f"{path}-wal"))
         argv = ("work", str(path), str(history), f"{nth}", "", "12")
         process = processes.start(*fault.around(sys.executable, "-m", PROGRAM, *argv))
@@ -355,6 +362,22 @@ def test_real_errors_leave_no_answer_contradicted(
         assert "OutcomeUnknown" in process.output()
         assert process.output().endswith("EngineClosed\nclosed\n")
         assert broken_in(path, read(history)) == []
+
+
+def test_a_real_failed_write_before_the_commit_is_a_definite_failure(
+    processes: Processes, tmp_path: Path
+) -> None:
+    path = tmp_path / "jobs.db"
+    fault = strace.Fault(("pwrite64",), 1, "error=EIO", path=Path(f"{path}-wal"))
+    argv = ("flood", str(path), str(tmp_path / "history"), "1", "", f"{LARGE}")
+    make(path)
+    process = processes.start(*fault.around(sys.executable, "-m", PROGRAM, *argv))
+    assert process.wait() == 0
+    assert process.output() == "opened\nEngineError\nclosed\n"
+    engine = SQLiteEngine(path, ballast=0)
+    engine.open().wait(PATIENCE)
+    assert depth(engine).depth == 0
+    engine.close().wait(PATIENCE)
 
 
 def broken_in(path: Path, history: Sequence[Event]) -> list[str]:

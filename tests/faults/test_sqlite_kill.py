@@ -82,7 +82,9 @@ def test_control_an_answer_before_the_commit_is_found(tmp_path: Path) -> None:
 def test_control_a_commit_in_parts_is_found(tmp_path: Path) -> None:
     with commit_one_by_one():
         moments = run(tmp_path / "jobs.db", 0)
-    assert any("only one is there" in violation for violation in broken_by_kills(moments, every=SOME))
+    assert any(
+        "only one is there" in violation for violation in broken_by_kills(moments, every=SOME)
+    )
 
 
 # At the n-th system call of a real process --------------------------------------------------------
