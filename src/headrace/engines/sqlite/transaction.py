@@ -201,12 +201,12 @@ class Transaction:
         connection = self._open()
         with _authorized(connection):
             info = apsw.ext.query_info(connection, sql)
-            if info.query_remaining:
+            if _says_something(connection, info.query_remaining):
                 raise UsageError("one statement at a time: " + sql[:80])
         if not info.is_readonly:
             self._lock(connection)
         with _authorized(connection):
-            return connection.execute(sql, tuple(parameters)).fetchall()
+            return connection.execute(info.first_query, tuple(parameters)).fetchall()
 
     def _plan(
         self, plan: Callable[[], Plan[Any]], topics: Iterable[Topic], ids: Iterable[str]
@@ -318,6 +318,11 @@ def _authorized(connection: apsw.Connection) -> Iterator[None]:
         raise _Fault(error) from error
     finally:
         connection.authorizer = None
+
+
+def _says_something(connection: apsw.Connection, rest: str | None) -> bool:
+    """Return whether what follows a statement is more than a comment."""
+    return bool(rest and apsw.ext.query_info(connection, rest, actions=True).actions)
 
 
 def _allow(
