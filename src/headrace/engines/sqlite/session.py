@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
@@ -65,6 +66,7 @@ class Session:
         self._broken = False
         self._inherited = False
         self._reader = Reader(database.connect)
+        self._turn = threading.Lock()
         self._transactions: weakref.WeakSet[Transaction] = weakref.WeakSet()
         self.writer = Writer(
             connect=database.connect,
@@ -100,7 +102,9 @@ class Session:
         """
         if not self.usable:
             raise EngineClosed("the engine stopped after a failure: open it again")
-        transaction = Transaction(self._database.connect, limit, self._hints.give, self._stop_after)
+        transaction = Transaction(
+            self._database.connect, limit, self._turn, self._hints.give, self._stop_after
+        )
         self._transactions.add(transaction)
         return transaction
 

@@ -65,6 +65,7 @@ class Transaction:
     Args:
         connect: opens a connection.
         limit: seconds for which the write lock may be held.
+        turn: held by the one transaction of this process that has the write lock or asks for it.
         hint: told the topics of what was committed.
         broken: told of a commit whose outcome is unknown.
     """
@@ -73,11 +74,14 @@ class Transaction:
         self,
         connect: Callable[[], apsw.Connection],
         limit: float,
+        turn: threading.Lock,
         hint: Callable[[Iterable[Topic]], None],
         broken: Callable[[OutcomeUnknown], None],
     ) -> None:
         self._connect = connect
         self._limit = limit
+        self._turn = turn
+        self._has_turn = False
         self._hint = hint
         self._broken = broken
         self._time = SystemClock().monotonic
@@ -237,16 +241,18 @@ class Transaction:
     def _lock(self, connection: apsw.Connection) -> None:
         if connection.in_transaction:
             return
-        pause = threading.Event()
         give_up = self._time() + _BUSY_SECONDS
+        # A hundred that poll for the lock would leave no time to the one that has it.
+        self._has_turn = self._turn.acquire(timeout=_BUSY_SECONDS)
+        if not self._has_turn:
+            raise _busy()
+        pause = threading.Event()
         while True:
             try:
                 connection.execute("begin immediate").fetchall()
             except apsw.BusyError:
                 if self._time() > give_up:
-                    raise EngineBusy(
-                        "the write lock was not to be had: nothing was written"
-                    ) from None
+                    raise _busy() from None
                 pause.wait(_BACKOFF)
             else:
                 self._deadline = self._time() + self._limit
@@ -279,8 +285,13 @@ class Transaction:
         """Undo what is not committed and let go of everything."""
         self._ended = why
         connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()  # which rolls back what is open
+        try:
+            if connection is not None:
+                connection.close()  # which rolls back what is open
+        finally:
+            if self._has_turn:
+                self._has_turn = False
+                self._turn.release()
 
     def _refuse_the_rest(self) -> None:
         while True:
@@ -289,6 +300,10 @@ class Transaction:
             except queue.Empty:
                 return
             reply.fail(self._ended or UsageError("this transaction has ended"))
+
+
+def _busy() -> EngineBusy:
+    return EngineBusy("the write lock was not to be had: nothing was written")
 
 
 class _Fault(Exception):

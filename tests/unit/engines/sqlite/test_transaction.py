@@ -14,6 +14,7 @@ import pytest
 
 from headrace.engine import Tx
 from headrace.engines.sqlite import SQLiteEngine
+from headrace.engines.sqlite.database import Database
 from headrace.errors import (
     DuplicateJob,
     LeaseLost,
@@ -393,6 +394,37 @@ def test_a_transaction_that_only_reads_may_take_its_time(quick: SQLiteEngine) ->
     run(tx, "select 1")
     threading.Event().wait(0.3)
     run(tx, "insert into mine values (1, 1)", end="commit")
+
+
+def test_one_process_asks_for_the_lock_once_at_a_time(
+    engine: SQLiteEngine, tx: Tx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many that poll for it would take the time of the one that has it."""
+    begun: list[str] = []
+    connect = Database.connect
+
+    def traced(self: Database) -> apsw.Connection:
+        connection = connect(self)
+
+        def trace(_: object, sql: str, __: object) -> bool:
+            begun.append(sql)
+            return True
+
+        connection.exec_trace = trace
+        return connection
+
+    tx.execute("insert into mine (n) values (1)").wait(PATIENCE)
+    monkeypatch.setattr(Database, "connect", traced)
+    other = engine.begin()
+    reply = other.execute("insert into mine (n) values (2)")
+    until(lambda: begun, "its connection")
+    assert not threading.Event().wait(0.05)
+    assert "begin immediate" not in begun
+    tx.commit().wait(PATIENCE)
+    reply.wait(PATIENCE)
+    assert begun.count("begin immediate") == 1
+    other.rollback().wait(PATIENCE)
+    run(engine.begin(), "insert into mine (n) values (3)", end="commit")
 
 
 def test_heartbeats_survive_the_longest_transaction(quick: SQLiteEngine) -> None:
