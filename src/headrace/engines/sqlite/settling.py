@@ -27,7 +27,7 @@ from headrace.record import Cause, Failure, State
 from headrace.write import Settle, Settled, Settlement
 
 
-class _Run(NamedTuple):
+class _Run(msgspec.Struct, array_like=True, gc=False):
     """A settlement as the statements read it."""
 
     seq: int
@@ -40,17 +40,30 @@ class _Run(NamedTuple):
 
 def settle(write: Settle, now: float) -> Plan[Settled]:
     """Record outcomes; a stale lease changes nothing."""
-    settlements, runs, lost = yield from _current(write)
+    current = yield from _current(write)
+    settlements = current.settlements
     ((asked,),) = yield do("cancelling_any")
     if asked:
         settlements = yield from _obey_cancelling(settlements)
     succeeded = [s.to is State.SUCCEEDED for s in settlements]
+    if all(succeeded):
+        yield from _succeed(current.runs, current.text, settlements, now, plain=not asked)
+        return Settled(lost=current.lost)
     if any(succeeded):
-        chosen = runs if all(succeeded) else list(compress(runs, succeeded))
-        yield from _succeed(chosen, list(compress(settlements, succeeded)), now, plain=not asked)
-    if not all(succeeded):
-        yield from _end_or_go_on([s for s in settlements if s.to is not State.SUCCEEDED], now)
-    return Settled(lost=lost)
+        runs = list(compress(current.runs, succeeded))
+        chosen = list(compress(settlements, succeeded))
+        yield from _succeed(runs, document(runs), chosen, now, plain=not asked)
+    yield from _end_or_go_on([s for s in settlements if s.to is not State.SUCCEEDED], now)
+    return Settled(lost=current.lost)
+
+
+class _Current(NamedTuple):
+    """The settlements whose lease is the job's newest, and the ids of the others' jobs."""
+
+    settlements: Sequence[Settlement]
+    runs: list[_Run]
+    text: str  # the runs as a document
+    lost: frozenset[str] = frozenset()
 
 
 def _runs(settlements: Sequence[Settlement]) -> list[_Run]:
@@ -68,22 +81,22 @@ def _runs(settlements: Sequence[Settlement]) -> list[_Run]:
     ]
 
 
-def _current(
-    write: Settle,
-) -> Plan[tuple[Sequence[Settlement], list[_Run], frozenset[str]]]:
+def _current(write: Settle) -> Plan[_Current]:
     """Part the settlements whose lease is the job's newest from the stale ones."""
     settlements = write.settlements
     runs = _runs(settlements)
-    rows = yield do("stale", document(runs))
+    text = document(runs)
+    rows = yield do("stale", text)
     stale = {index for (index,) in rows} | _repeated(runs)
     if not stale:
-        return settlements, runs, frozenset()
+        return _Current(settlements, runs, text)
     lost = frozenset(settlements[index].lease.job_id for index in stale)
     if write.strict:
-        text = f"the lease of job {', '.join(sorted(lost))} is lost: nothing was written"
-        raise LeaseLost(text)
+        reason = f"the lease of job {', '.join(sorted(lost))} is lost: nothing was written"
+        raise LeaseLost(reason)
     valid = [s for index, s in enumerate(settlements) if index not in stale]
-    return valid, _runs(valid), lost
+    runs = _runs(valid)
+    return _Current(valid, runs, document(runs), lost)
 
 
 def _repeated(runs: Sequence[_Run]) -> set[int]:
@@ -119,12 +132,12 @@ def _cancelled(settlement: Settlement, reasons: dict[int, str]) -> Settlement:
 
 
 def _succeed(
-    runs: Sequence[_Run], settlements: Sequence[Settlement], now: float, *, plain: bool
+    runs: Sequence[_Run], text: str, settlements: Sequence[Settlement], now: float, *, plain: bool
 ) -> Plan[None]:
     chosen = document([run.seq for run in runs])
     special = [s for s in settlements if _has_live_rows(s.lease.message)]
     held = (yield from groups_of(chosen)) if special else []
-    yield do("finish_succeeded", document(runs), now)
+    yield do("finish_succeeded", text, now)
     yield do("running_delete", chosen)
     if plain and not special:
         yield do("finish_count", chosen, now)
