@@ -47,7 +47,7 @@ class Fault:
 def require() -> None:
     """Skip the test, with the reason, where strace cannot be used."""
     if not shutil.which("strace"):
-        pytest.skip("needs strace")
+        pytest.skip("optional: strace")
     tried = subprocess.run(["strace", "-f", "-o", os.devnull, "true"], check=False)
     if tried.returncode:
-        pytest.skip("needs strace with the right to trace its own children")
+        pytest.skip("optional: strace with the right to trace its own children")
