@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -19,7 +20,7 @@ from headrace.engines.sqlite.plan import Plan, run
 from headrace.engines.sqlite.reader import Reader
 from headrace.engines.sqlite.transaction import Transaction
 from headrace.engines.sqlite.writer import Writer
-from headrace.errors import EngineClosed, OutcomeUnknown
+from headrace.errors import EngineClosed, HeadraceError, OutcomeUnknown
 from headrace.message import Message
 from headrace.reply import Reply
 from headrace.write import Sent
@@ -121,8 +122,10 @@ class Session:
     def close(self) -> None:
         """Write what was handed over, then let go of everything."""
         self._at_exit.detach()
-        for transaction in list(self._transactions):
-            transaction.close()
+        # All are told before one is waited for: some wait for others to end.
+        for ending in [transaction.close() for transaction in list(self._transactions)]:
+            with contextlib.suppress(HeadraceError):  # it came to an end of its own before
+                ending.wait()
         self._reader.close()
         self.writer.close()  # the last one: it writes the log into the file
         self._stop_watching()

@@ -18,7 +18,6 @@ from headrace.engines.sqlite.trouble import trouble
 from headrace.errors import (
     EngineBusy,
     EngineClosed,
-    HeadraceError,
     OutcomeUnknown,
     TransactionTimeout,
     UsageError,
@@ -114,12 +113,9 @@ class Transaction:
         """Undo everything; harmless after the end."""
         return self._undo(UsageError("this transaction was rolled back"))
 
-    def close(self) -> None:
+    def close(self) -> Reply[None]:
         """Undo everything, because the engine is closed."""
-        ended = EngineClosed("the engine was closed: the transaction was rolled back")
-        # An end of its own, which comes first, will do.
-        with contextlib.suppress(HeadraceError):
-            self._undo(ended).wait()
+        return self._undo(EngineClosed("the engine was closed: the transaction was rolled back"))
 
     def leave(self) -> None:
         """Close the connection if nothing is under way on it; see `forking.Resident`."""
@@ -208,16 +204,14 @@ class Transaction:
             if _says_something(connection, info.query_remaining):
                 raise UsageError("one statement at a time: " + sql[:80])
         if not info.is_readonly:
-            self._lock(connection)
+            connection = self._lock()
         with _authorized(connection):
             return connection.execute(info.first_query, tuple(parameters)).fetchall()
 
     def _plan(
         self, plan: Callable[[], Plan[Any]], topics: Iterable[Topic], ids: Iterable[str]
     ) -> Any:
-        connection = self._open()
-        self._lock(connection)
-        answer = run(connection, plan())
+        answer = run(self._lock(), plan())
         self._topics.update(dict.fromkeys(topics))
         self._ids += ids
         return answer
@@ -238,14 +232,13 @@ class Transaction:
             self._connection = None
             connection.close()
 
-    def _lock(self, connection: apsw.Connection) -> None:
-        if connection.in_transaction:
-            return
+    def _lock(self) -> apsw.Connection:
+        """Return the connection, with the write lock from now on."""
+        if self._connection is not None and self._connection.in_transaction:
+            return self._connection
         give_up = self._time() + _BUSY_SECONDS
-        # A hundred that poll for the lock would leave no time to the one that has it.
-        self._has_turn = self._turn.acquire(timeout=_BUSY_SECONDS)
-        if not self._has_turn:
-            raise _busy()
+        self._take_turn()
+        connection = self._open()
         pause = threading.Event()
         while True:
             try:
@@ -256,7 +249,16 @@ class Transaction:
                 pause.wait(_BACKOFF)
             else:
                 self._deadline = self._time() + self._limit
-                return
+                return connection
+
+    def _take_turn(self) -> None:
+        # A hundred that poll for the lock would leave no time to the one that has it. Those who
+        # wait have no connection open, as the process could not fork meanwhile.
+        if not self._turn.acquire(blocking=False):
+            self._rest()
+            if not self._turn.acquire(timeout=_BUSY_SECONDS):
+                raise _busy()
+        self._has_turn = True
 
     def _commit(self) -> None:
         connection = self._connection

@@ -245,6 +245,27 @@ def test_a_transaction_ends_before_the_fork_and_does_not_cross_it(path: Path) ->
     assert look(path, "select count(*) from mine") == [(0,)]
 
 
+def test_transactions_that_wait_their_turn_do_not_keep_the_process_from_forking(
+    path: Path,
+) -> None:
+    run(
+        """
+        from headrace.engines.sqlite import forking
+        forking._PATIENCE = 2.0  # a fork that finds somebody inside makes children that refuse
+        engine = opened(sys.argv[1], transaction_limit=0.3)
+        engine.begin().execute("create table mine (n)").wait(PATIENCE)
+        waiting = [engine.begin() for _ in range(8)]
+        for tx in waiting:
+            tx.execute("select 1").wait(PATIENCE)
+        replies = [tx.execute("create table more (n)") for tx in waiting]
+        ended(in_child(lambda: send(engine, "a")))
+        assert ready(engine) == ["a"]
+        engine.close().wait(60)
+        """,
+        path,
+    )
+
+
 def test_an_engine_that_is_not_open_can_be_opened_by_the_child(path: Path) -> None:
     run(
         """
