@@ -283,21 +283,21 @@ class Storm:
         self._rng = Random(seed)
         self._next = 0
         self._faults = 0
+        self._deck = [self._pause] + 2 * [self._kill_submitter] + 3 * [self._kill_child]
+        self._deck += 4 * [self._kill_worker]
         self._supervisor = fleet.supervisor(self.CHILDREN)
         self._workers = [fleet.worker() for _ in range(self.WORKERS)]
         self._submitters = [self._new_submitter() for _ in range(self.SUBMITTERS)]
 
     def rage(self, faults: int) -> None:
-        """Bring so many faults about, then heal everything."""
+        """Bring so many faults about, every kind in every ten, then heal everything."""
         self._faults += faults
-        for _ in range(faults):
+        for number in range(faults):
+            if number % len(self._deck) == 0:
+                self._rng.shuffle(self._deck)
             time.sleep(self._rng.uniform(0.1, 0.5))
             self._fleet.sample()
-            chosen = self._rng.choices(
-                (self._kill_worker, self._kill_child, self._kill_submitter, self._pause),
-                weights=(5, 3, 3, 1),
-            )
-            chosen[0]()
+            self._deck[number % len(self._deck)]()
 
     def drain(self) -> list[int]:
         """Wait for the end of all work, stop the workers and return their exit codes."""

@@ -110,7 +110,7 @@ def test_no_lease_ends_early(tmp_path: Path, rounds: int) -> None:
 
 
 def test_a_worker_that_measures_leases_by_the_wall_clock_is_found(tmp_path: Path) -> None:
-    record, runs = run_through(tmp_path, WallClock(), [-HOUR], 2 * LEASE)
+    record, runs = run_through(tmp_path, WallClock(), [-HOUR], 1.5 * LEASE)
     assert record.lost > 0
     assert runs > 1
 

@@ -25,16 +25,16 @@ TASKS = ("affect", "affect_in_thread")
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     with (
         Processes(tmp_path) as processes,
-        Fleet(processes, tmp_path, concurrency=5, threads=5) as fleet,
+        Fleet(processes, tmp_path, concurrency=20) as fleet,
     ):
         fleet.prepare_effects()
         yield fleet
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("faults", lengths(8, 1500))
+@pytest.mark.parametrize("faults", lengths(10, 1500))
 def test_effects_come_to_be_exactly_once(fleet: Fleet, tmp_path: Path, faults: int) -> None:
-    storm = Storm(fleet, TASKS, seed=faults, share=150)
+    storm = Storm(fleet, TASKS, seed=faults, share=200)
     storm.rage(faults)
     storm.drain()
     history = fleet.close_books()

@@ -87,7 +87,7 @@ def late_beginnings(history: list[Event], pid: int) -> set[int]:
 def test_a_blocked_loop_or_thread_does_not_cost_a_lease(fleet: Fleet) -> None:
     fleet.worker()
     other = fleet.worker()
-    fleet.submit([labour.block.call(1, 3 * LEASE), labour.note_in_thread.call(2, 3 * LEASE)])
+    fleet.submit([labour.block.call(1, 2.5 * LEASE), labour.note_in_thread.call(2, 2.5 * LEASE)])
     fleet.drain()
     assert sorted(fleet.numbers("run", Type.INVOKE)) == [1, 2]
     assert [record.lost for record in fleet.records()] == [0, 0]

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def disk(processes: Processes, tmp_path: Path) -> SmallDisk:
 
 @pytest.fixture
 def full(processes: Processes, tmp_path: Path, disk: SmallDisk) -> Iterator[Fleet]:
-    with Fleet(processes, tmp_path, disk=disk, lease=4.0, ballast=BALLAST, concurrency=8) as fleet:
+    with Fleet(processes, tmp_path, disk=disk, lease=30.0, ballast=BALLAST, concurrency=8) as fleet:
         yield fleet
 
 
@@ -51,10 +52,10 @@ def finished(fleet: Fleet) -> int:
     return sum(event.value["final"] for event in fleet.events("settle", Type.OK))
 
 
-def fill_under(fleet: Fleet, disk: SmallDisk, *, bug: str = "") -> Process:
+def fill_under(fleet: Fleet, disk: SmallDisk, **worker_settings: Any) -> Process:
     """Start a worker and fill the disk until the reserve is spent and a settlement refused."""
     assert fleet.submitter(range(1, JOBS + 1), ["write_much"], 0.02).wait(PATIENCE) == 0
-    worker = fleet.worker(bug=bug)
+    worker = fleet.worker(**worker_settings)
     fleet.wait_for("settle", Type.OK, 20)
     disk.fill()
     before = finished(fleet)
@@ -94,7 +95,7 @@ def test_a_worker_on_a_full_disk_keeps_outcomes_until_there_is_space(
 
 
 def test_a_worker_that_forgets_outcomes_is_found(full: Fleet, disk: SmallDisk) -> None:
-    fill_under(full, disk, bug="forgets_when_full")
+    fill_under(full, disk, bug="forgets_when_full", lease=1.0)
     disk.free()
     until(lambda: run_again(full), "a job that runs again", PATIENCE, show=full.outputs)
 
@@ -121,7 +122,7 @@ def test_workers_end_when_nobody_knows_what_was_written_and_are_replaced(
     failing: Fleet, tmp_path: Path, failures: int
 ) -> None:
     fail_syncs(tmp_path, *range(20, 20 + failures))
-    failing.submit(labour.note.call(number, 0.02) for number in range(1, 200 * failures))
+    failing.submit(labour.note.call(number, 0.02) for number in range(1, 100 * failures))
     alone = failing.worker()
     assert alone.wait(PATIENCE) == Exit.ENGINE
     supervisor = failing.supervisor()

@@ -30,7 +30,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 def test_nothing_is_lost_and_nothing_runs_again_without_a_cause(
     fleet: Fleet, tmp_path: Path, faults: int
 ) -> None:
-    storm = Storm(fleet, TASKS, seed=faults, share=600)
+    storm = Storm(fleet, TASKS, seed=faults, share=1000)
     storm.rage(faults)
     codes = storm.drain()
     history = fleet.close_books()
