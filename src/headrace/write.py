@@ -7,7 +7,6 @@ into one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import msgspec
@@ -21,17 +20,14 @@ LOST_LEASES_LIMIT = 3
 """So many lost leases end a job as dead ("crash-loop"): it keeps killing its worker."""
 
 
-class Write(Generic[Answer_co]):
+class Write(msgspec.Struct, Generic[Answer_co], frozen=True):
     """One thing to be written; the type parameter is what the engine answers to it."""
-
-    __slots__ = ()
 
 
 # Sending ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """The answer to `Send`.
 
     Attributes:
@@ -41,8 +37,7 @@ class Sent:
     replaced: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Send(Write[Sent]):
+class Send(Write[Sent], frozen=True):
     """Accept messages as jobs, in this order; all of them or none.
 
     Refused with `DuplicateJob` (a live job holds a unique key, or an id is taken) or `QueueFull`.
@@ -79,8 +74,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return self.message.id
 
 
-@dataclass(frozen=True, slots=True)
-class Extended:
+class Extended(msgspec.Struct, frozen=True):
     """The answer to `Extend`.
 
     Attributes:
@@ -92,8 +86,7 @@ class Extended:
     cancelled: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Extend(Write[Extended]):
+class Extend(Write[Extended], frozen=True):
     """Keep leases for `seconds` from now (or for the message's own `lease`); the heartbeat."""
 
     leases: tuple[Lease, ...]
@@ -120,8 +113,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """The answer to `Settle`.
 
     Attributes:
@@ -131,8 +123,7 @@ class Settled:
     lost: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Settle(Write[Settled]):
+class Settle(Write[Settled], frozen=True):
     """Report what became of runs.
 
     With `strict`, a stale lease refuses the whole commit with `LeaseLost`; else it is reported in
@@ -143,8 +134,7 @@ class Settle(Write[Settled]):
     strict: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reclaimed:
+class Reclaimed(msgspec.Struct, frozen=True):
     """The answer to `Reclaim`.
 
     Attributes:
@@ -156,8 +146,7 @@ class Reclaimed:
     dead: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reclaim(Write[Reclaimed]):
+class Reclaim(Write[Reclaimed], frozen=True):
     """Take back every lease of a worker that is known to be dead, without waiting for it to expire.
 
     Each job counts a lost lease, with `failure` as the evidence.
@@ -170,8 +159,7 @@ class Reclaim(Write[Reclaimed]):
 # Changes to jobs and queues -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(msgspec.Struct, frozen=True):
     """The answer to a change of jobs.
 
     Attributes:
@@ -179,20 +167,18 @@ class Changed:
         changed: ids of the jobs that the write changed.
     """
 
-    states: dict[str, State] = field(default_factory=dict)
+    states: dict[str, State] = {}
     changed: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class CancelJobs(Write[Changed]):
+class CancelJobs(Write[Changed], frozen=True):
     """Cancel waiting jobs at once; ask the workers of running ones (see `Extended.cancelled`)."""
 
     ids: tuple[str, ...]
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryJobs(Write[Changed]):
+class RetryJobs(Write[Changed], frozen=True):
     """Make scheduled jobs due now and put dead ones back, with their attempts starting anew.
 
     Refused with `DuplicateJob` when the unique key of a dead job lives again.
@@ -201,15 +187,13 @@ class RetryJobs(Write[Changed]):
     ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PurgeJobs(Write[Changed]):
+class PurgeJobs(Write[Changed], frozen=True):
     """Delete finished jobs; end waiting ones as cancelled, cause "purged". Running ones stay."""
 
     ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EditJobs(Write[Changed]):
+class EditJobs(Write[Changed], frozen=True):
     """Change what has not started: a new priority, or a new moment (seconds since 1970 UTC)."""
 
     ids: tuple[str, ...]
@@ -217,16 +201,14 @@ class EditJobs(Write[Changed]):
     run_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PauseQueue(Write[None]):
+class PauseQueue(Write[None], frozen=True):
     """Let workers take nothing more from a queue, or let them again (`paused=False`)."""
 
     queue: str
     paused: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class LimitQueue(Write[None]):
+class LimitQueue(Write[None], frozen=True):
     """Set when a queue is full."""
 
     queue: str
@@ -236,8 +218,7 @@ class LimitQueue(Write[None]):
 # The store ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """The answer to `Put` and `Delete`.
 
     Attributes:
@@ -247,8 +228,7 @@ class Stored:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Put(Write[Stored]):
+class Put(Write[Stored], frozen=True):
     """Remember a small thing.
 
     Attributes:
@@ -265,8 +245,7 @@ class Put(Write[Stored]):
     expires_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delete(Write[Stored]):
+class Delete(Write[Stored], frozen=True):
     """Forget a small thing; forgetting what is not there is no error."""
 
     key: str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields
-
 import msgspec
 import pytest
 
@@ -56,10 +54,10 @@ def test_this_is_one_of_each() -> None:
 
 @pytest.mark.parametrize("each", ONE_OF_EACH, ids=lambda each: type(each).__name__)
 def test_a_write_is_a_value(each: Write[object]) -> None:
-    names = [field.name for field in fields(each)]  # type: ignore[arg-type] # every write is a dataclass
+    names = each.__struct_fields__
     twin = type(each)(*[getattr(each, name) for name in names])
     assert twin == each
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         setattr(each, names[0], None)
     with pytest.raises((AttributeError, TypeError)):
         each.surprise = 1  # type: ignore[attr-defined] # that is the point

@@ -100,7 +100,8 @@ def _accept(batch: Sequence[Message], queue: int, now: float) -> Plan[None]:
         yield from _accept(batch[middle:], queue, now)
         return
     ((last,),) = yield do("last_seq")
-    yield do("send_jobs", text, queue, now)
+    # Whether any has a priority is told here, so that SQLite need not look into each of them.
+    yield do("send_jobs", text, queue, now, '"priority":' in text)
     ((accepted,),) = yield do("changed_rows")
     if accepted < len(batch):
         yield from _refuse_taken_id(batch, text, last)
