@@ -20,7 +20,7 @@ def writer() -> Writer:
 
 
 def test_an_unknown_write_is_refused_by_name(writer: Writer) -> None:
-    class Surprise(Write[None]):
+    class Surprise(Write[None], frozen=True):
         pass
 
     with pytest.raises(Unsupported, match="Surprise"):
