@@ -17,9 +17,9 @@ from tests.faults.lengths import lengths
 from tests.faults.processes import Process, Processes, until
 from tests.faults.storage import SmallDisk
 
-MEBIBYTES = 48
+MEBIBYTES = 64
 BALLAST = 2 * 2**20
-JOBS = 300
+JOBS = 150
 """Of which each has a result of 50 kB: more than the reserve, less than the disk."""
 
 
@@ -40,7 +40,7 @@ def disk(processes: Processes, tmp_path: Path) -> SmallDisk:
 
 @pytest.fixture
 def full(processes: Processes, tmp_path: Path, disk: SmallDisk) -> Iterator[Fleet]:
-    with Fleet(processes, tmp_path, disk=disk, lease=30.0, ballast=BALLAST, concurrency=8) as fleet:
+    with Fleet(processes, tmp_path, disk=disk, lease=30.0, ballast=BALLAST, concurrency=4) as fleet:
         yield fleet
 
 
@@ -54,7 +54,7 @@ def finished(fleet: Fleet) -> int:
 
 def fill_under(fleet: Fleet, disk: SmallDisk, **worker_settings: Any) -> Process:
     """Start a worker and fill the disk until the reserve is spent and a settlement refused."""
-    assert fleet.submitter(range(1, JOBS + 1), ["write_much"], 0.02).wait(PATIENCE) == 0
+    assert fleet.submitter(range(1, JOBS + 1), ["write_much"], 0.1).wait(PATIENCE) == 0
     worker = fleet.worker(**worker_settings)
     fleet.wait_for("settle", Type.OK, 20)
     disk.fill()
