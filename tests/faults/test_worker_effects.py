@@ -65,7 +65,7 @@ def test_a_run_that_was_paused_in_its_transaction_holds_nobody_up_for_ever(fleet
     fleet.wait_for("hold", Type.OK)
     with fleet.frozen(first.pid):
         fleet.submitter(range(2, 20), TASKS)
-        time.sleep(2 * LEASE)
+        time.sleep(1.2 * LEASE)
         assert len(fleet.events("submit", Type.OK)) == 1, "it does not hold the write lock"
     fleet.worker()
     fleet.wait_for("submit", Type.OK, 2)

@@ -19,7 +19,7 @@ POISON = 0
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    # One worker claims everything at once, and long leases: only the supervisor gives them back.
+    # One worker claims everything at once; only the supervisor gives leases as long as these back.
     with (
         Processes(tmp_path) as processes,
         Fleet(processes, tmp_path, lease=60.0, concurrency=1000, threads=500) as fleet,
@@ -40,7 +40,7 @@ def convicted(records: list[Record]) -> set[int]:
 @pytest.mark.parametrize(
     ("poison", "end", "count", "processes"),
     [
-        (labour.exit_at_once, f"exit code {labour.EXIT_CODE}", 500, 1),
+        (labour.exit_at_once, f"exit code {labour.EXIT_CODE}", 500, 2),
         (labour.crash, "killed by SIGSEGV", 50, 2),
         pytest.param(labour.crash, "killed by SIGSEGV", 5000, 2, marks=pytest.mark.soak),
     ],

@@ -19,7 +19,7 @@ from tests.faults.storage import SmallDisk
 
 MEBIBYTES = 64
 BALLAST = 2 * 2**20
-JOBS = 150
+JOBS = 120
 """Of which each has a result of 50 kB: more than the reserve, less than the disk."""
 
 
