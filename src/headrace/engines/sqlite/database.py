@@ -18,8 +18,10 @@ from headrace.errors import EngineBusy, StorageCorrupt, StorageFull, StorageUnfi
 Durability = Literal["power", "crash"]
 
 APPLICATION_ID = 0x48445243  # "HDRC"
-PAGE_SIZE = 4096
-CHECKPOINT_PAGES = 2000
+PAGE_SIZE = 8192
+CHECKPOINT_PAGES = (
+    1000  # 8 MB: a log that begins anew is overwritten, which syncs sooner than growing
+)
 _HEADER_BYTES = 100
 _COPY_BYTES = 64 * 1024  # SQLite writes less than 128 KiB at a time
 _USER_VERSION_AT = 60

@@ -187,7 +187,7 @@ class SQLiteEngine:
         return self._put(
             Request(
                 plan=lambda: plan_of(write, self._clock),
-                reply=Reply[A](),
+                reply=Reply(),
                 messages=write.messages if joins else (),  # type: ignore[attr-defined] # it is a Send
                 ids=lambda: ids_of([write]),
                 topics=topics_of(write),
@@ -204,7 +204,7 @@ class SQLiteEngine:
         return self._put(
             Request(
                 plan=lambda: self._all(writes),
-                reply=Reply[tuple[Any, ...]](),
+                reply=Reply(),
                 ids=lambda: ids_of(writes),
                 topics=_union(writes),
                 accepts=accepts,
@@ -255,7 +255,7 @@ class SQLiteEngine:
         return self._put(
             Request(
                 plan=lambda: leasing.lease(claim, clock.now(), clock.monotonic()),
-                reply=Reply[tuple[Lease, ...]](),
+                reply=Reply(),
                 queues=names,
                 patience=SystemClock().monotonic() + wait if wait > 0 else 0.0,
             )
@@ -314,7 +314,7 @@ class SQLiteEngine:
         self._ballast.fill()
         request = Request(
             plan=lambda: maintain(clock.now(), clock.monotonic()),
-            reply=Reply[Maintained](),
+            reply=Reply(),
             ends=True,
         )
         return self._put(request).map(self._hint_at)
