@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from random import Random
 
 from headrace.clock import Clock, SystemClock
 
 _COUNTER_LIMIT = 1 << 12
+_BATCH_LIMIT = 1 << 12
+
+
+@cache
+def _last_digits() -> list[str]:
+    """Return what ids of a batch end with, in order."""
+    return [f"{number:03x}" for number in range(_BATCH_LIMIT)]
 
 
 class Ids:
     """Makes ids that sort by time and never repeat, and the few random numbers the core needs.
 
     Job ids are UUID version 7 (RFC 9562 §5.7): 48 bits of milliseconds, a 12-bit counter that
-    keeps ids of one process and millisecond in order (§6.2, method 1), and 60 random bits.
+    keeps the batches of one process and millisecond in order (§6.2, method 1), 50 random bits for
+    each batch, and 12 bits that count up within it (§6.2, method 2). They are names, not secrets:
+    who knows one can guess its neighbours.
     Safe to use from many threads (two of them may draw one counter, never one random part) and in
     a forked child, which draws new randomness.
 
@@ -39,23 +49,21 @@ class Ids:
         """Return new UUIDv7s in ascending order; for many, cheaper than one by one."""
         ids: list[str] = []
         while len(ids) < count:
-            ids += self._of_one_millisecond(count - len(ids))
+            ids += self._batch(min(count - len(ids), _BATCH_LIMIT))
         return ids
 
-    def _of_one_millisecond(self, count: int) -> list[str]:
+    def _batch(self, count: int) -> list[str]:
         # The clock may stand still or step back: an id never carries less than the one before.
         milliseconds = max(int(self._clock.now() * 1000), self._milliseconds)
-        first = self._counter + 1 if milliseconds == self._milliseconds else 0
-        if first == _COUNTER_LIMIT:
-            milliseconds, first = milliseconds + 1, 0
-        count = min(count, _COUNTER_LIMIT - first)
-        self._milliseconds, self._counter = milliseconds, first + count - 1
-        prefix = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7"
-        tails = self._own_random().randbytes(8 * count).hex()
-        return [
-            f"{prefix}{first + index:03x}-8{tails[at : at + 3]}-{tails[at + 3 : at + 15]}"
-            for index, at in enumerate(range(0, 16 * count, 16))
-        ]
+        counter = self._counter + 1 if milliseconds == self._milliseconds else 0
+        if counter == _COUNTER_LIMIT:
+            milliseconds, counter = milliseconds + 1, 0
+        self._milliseconds, self._counter = milliseconds, counter
+        drawn = self._own_random()
+        node = f"{0x8000 | drawn.getrandbits(14):x}-{drawn.getrandbits(36):09x}"
+        prefix = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{counter:03x}-{node}"
+        first = drawn.randint(0, _BATCH_LIMIT - count)
+        return [prefix + digits for digits in _last_digits()[first : first + count]]
 
     def nonce(self) -> str:
         """Return 16 random hexadecimal digits: names for claims and for worker incarnations."""

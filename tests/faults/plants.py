@@ -10,9 +10,10 @@ from unittest.mock import patch
 
 import apsw
 
-from headrace.engines.sqlite import SQLiteEngine, settling
+from headrace.engines.sqlite import SQLiteEngine, database, settling
 from headrace.engines.sqlite.ballast import Ballast
 from headrace.engines.sqlite.plan import Statement, do
+from headrace.engines.sqlite.wal import Wal
 from headrace.engines.sqlite.writer import Writer
 from headrace.errors import EngineError, HeadraceError, OutcomeUnknown
 from headrace.reply import Reply, resolve_all
@@ -30,6 +31,16 @@ def answer_before_the_commit() -> Plant:
         return outcomes
 
     return patch.object(Writer, "_run_unit", run_unit)
+
+
+def show_and_never_sync() -> Plant:
+    """Show new jobs before they are synced, as is right, and then do not sync them."""
+    return patch.object(Wal, "sync", lambda _: None)
+
+
+def hand_out_lost_tokens_again() -> Plant:
+    """After a power cut, go on with the tokens where the file left off."""
+    return patch.object(database, "_TOKENS_A_BOOT", 0)
 
 
 def commit_one_by_one() -> Plant:

@@ -11,6 +11,7 @@ import pytest
 from headrace.clock import SystemClock
 from headrace.engines.sqlite import SQLiteEngine
 from headrace.engines.sqlite.database import Database
+from headrace.engines.sqlite.wal import Sync
 from headrace.engines.sqlite.writer import Writer
 from headrace.errors import EngineClosed, EngineError, OutcomeUnknown, StorageCorrupt
 from headrace.message import Message
@@ -76,10 +77,10 @@ def test_a_failed_sync_leaves_exactly_its_commit_unknown(
     late: list[Reply[Any]] = []
     original = Writer._commit
 
-    def commit(self: Writer, connection: Any, group: list[Any]) -> None:
+    def commit(self: Writer, connection: Any, group: list[Any], sync: Sync) -> None:
         if len(group) == 2:
             late.append(engine.apply(Send((message("late"),))))
-        original(self, connection, group)
+        original(self, connection, group, sync)
 
     monkeypatch.setattr(Writer, "_commit", commit)
     send(engine, "old")  # the first commit syncs the log's header, too

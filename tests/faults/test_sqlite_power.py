@@ -14,7 +14,11 @@ from tests.faults.disk import Disk
 from tests.faults.history import Event
 from tests.faults.lengths import lengths
 from tests.faults.moments import Moments
-from tests.faults.plants import answer_before_the_commit
+from tests.faults.plants import (
+    answer_before_the_commit,
+    hand_out_lost_tokens_again,
+    show_and_never_sync,
+)
 from tests.faults.power import Cut, Directory, cuts
 from tests.faults.promises import broken, drain, look, promises
 from tests.faults.workload import PATIENCE, Workload
@@ -108,3 +112,15 @@ def test_control_an_answer_before_the_commit_is_found(tmp_path: Path) -> None:
     with answer_before_the_commit():
         moments = run(tmp_path / "jobs.db", "power")
     assert judge(moments, 40).broken
+
+
+def test_control_a_sync_that_is_left_out_is_found(tmp_path: Path) -> None:
+    with show_and_never_sync():
+        moments = run(tmp_path / "jobs.db", "power")
+    assert any("are lost" in violation for violation in judge(moments, CUTS).broken)
+
+
+def test_control_a_token_that_is_handed_out_twice_is_found(tmp_path: Path) -> None:
+    moments = run(tmp_path / "jobs.db", "power")
+    with hand_out_lost_tokens_again():
+        assert any("was given to" in violation for violation in judge(moments, CUTS).broken)

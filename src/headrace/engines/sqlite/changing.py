@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from headrace.engines.sqlite.leasing import wake_due
 from headrace.engines.sqlite.life import elect, end_all, groups_of, make_ready
 from headrace.engines.sqlite.plan import Plan, do, document
-from headrace.engines.sqlite.sending import queue_row
 from headrace.errors import DuplicateJob
 from headrace.record import Cause, Failure, State
 from headrace.write import (
@@ -151,11 +150,11 @@ def _move(seqs: list[int], run_at: float, now: float) -> Plan[list[int]]:
 
 def pause(write: PauseQueue, now: float) -> Plan[None]:
     """Pause a queue, known or not yet, or let it go on."""
-    yield from queue_row(write.queue, now)
+    yield do("queue_new", write.queue, now)
     yield do("queue_pause", write.queue, write.paused)
 
 
 def limit(write: LimitQueue, now: float) -> Plan[None]:
     """Set when a queue, known or not yet, is full."""
-    yield from queue_row(write.queue, now)
+    yield do("queue_new", write.queue, now)
     yield do("queue_limit", write.queue, write.limits.max_depth, write.limits.max_bytes)

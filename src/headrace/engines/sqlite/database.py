@@ -13,6 +13,7 @@ from typing import Literal
 import apsw
 
 from headrace.engines.sqlite.forking import Connection, Inside
+from headrace.engines.sqlite.wal import Wal
 from headrace.errors import EngineBusy, StorageCorrupt, StorageFull, StorageUnfit
 
 Durability = Literal["power", "crash"]
@@ -27,6 +28,8 @@ _COPY_BYTES = 64 * 1024  # SQLite writes less than 128 KiB at a time
 _USER_VERSION_AT = 60
 _APPLICATION_ID_AT = 68
 _SETUP_BUSY_MILLISECONDS = 10_000
+_TOKENS_A_BOOT = 1 << 24
+"""More than can be handed out between two syncs by all processes together."""
 JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 _MIGRATIONS = sorted((Path(__file__).parent / "sql" / "migrations").glob("*.sql"))
@@ -160,6 +163,10 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def wal(self, connection: apsw.Connection) -> Wal:
+        """Return the log as one of its connections writes it."""
+        return Wal(connection, self.path, self._vfs or "", durable=self.durability == "power")
 
     def _set_up(self, connection: apsw.Connection) -> None:
         if connection.readonly("main"):  # SQLite falls back to that
@@ -396,4 +403,7 @@ def _note_boot(connection: apsw.Connection, boot: str) -> None:
         connection.execute("insert into headrace_engine values (1, 0, ?)", (boot,)).fetchall()
     elif rows[0][0] != boot:
         connection.execute("update headrace_running set lease_until = -1e300").fetchall()
-        connection.execute("update headrace_engine set boot = ?", (boot,)).fetchall()
+        # A power cut may have taken claims that were not synced, and with them their tokens.
+        connection.execute(
+            "update headrace_engine set boot = ?, token = token + ?", (boot, _TOKENS_A_BOOT)
+        ).fetchall()

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -28,7 +31,16 @@ class _Guard:
     def __init__(self) -> None:
         self._guarded: Counter[tuple[str, _File | None]] = Counter()
         self._installed = False
+        self._exempt = threading.local()
         self._note()
+
+    @contextmanager
+    def exempt(self) -> Iterator[None]:
+        self._exempt.now = True
+        try:
+            yield
+        finally:
+            self._exempt.now = False
 
     def add(self, path: Path) -> None:
         if not self._installed:
@@ -50,7 +62,7 @@ class _Guard:
         self._log_names = frozenset(Path(log).name for log in self._logs)
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _EVENTS or not self._guarded:
+        if event not in _EVENTS or not self._guarded or getattr(self._exempt, "now", False):
             return
         target = arguments[0]
         if not isinstance(target, (str, bytes, os.PathLike)):
@@ -97,3 +109,8 @@ def guard(path: Path) -> None:
 def unguard(path: Path) -> None:
     """Undo one `guard`."""
     _guard.remove(path)
+
+
+def exempt() -> AbstractContextManager[None]:
+    """Let this thread open them in a `with` block; for what takes no locks and drops none."""
+    return _guard.exempt()

@@ -2,13 +2,13 @@
 
 A plan is a generator. It yields statements, is sent their rows, and returns an answer; whoever
 runs it decides on which connection and in which transaction. A batch crosses into SQLite as one
-JSON document and one statement: SQLite works on it without the interpreter lock, which a thread
-that binds row by row would have to win back, against a busy event loop, for every row.
+array or JSON document and one statement: SQLite works on it without the interpreter lock, which a
+thread that binds row by row would have to win back, against a busy event loop, for every row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,9 @@ T = TypeVar("T")
 Statement = tuple[str, tuple[Any, ...]]
 Rows = list[tuple[Any, ...]]
 Plan = Generator[Statement, Rows, T]
+
+Violated = apsw.ConstraintError
+"""Thrown into a plan whose statement broke a constraint, and was undone."""
 
 _SQL = Path(__file__).parent / "sql"
 _encode = msgspec.json.Encoder().encode
@@ -42,13 +45,22 @@ def document(values: Any) -> str:
     return _encode(values).decode()
 
 
+def array(texts: Sequence[str]) -> object:
+    """Return a batch of texts as a statement takes it for `carray(?)`: without NUL, not empty."""
+    return apsw.carray(tuple(texts))
+
+
 def run(connection: apsw.Connection, plan: Plan[T]) -> T:
     """Run a plan on a connection, within whatever transaction is open there."""
     try:
         statement = next(plan)
         while True:
-            rows = connection.execute(*statement).fetchall()
-            statement = plan.send(rows)
+            try:
+                rows = connection.execute(*statement).fetchall()
+            except Violated as error:
+                statement = plan.throw(error)
+            else:
+                statement = plan.send(rows)
     except StopIteration as end:
         answer: T = end.value
         return answer

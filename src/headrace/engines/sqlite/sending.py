@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from headrace.engines.sqlite.life import elect, end_all
-from headrace.engines.sqlite.plan import Plan, do, document
+from headrace.engines.sqlite.plan import Plan, Violated, array, do, document
 from headrace.engines.sqlite.reading import drain_rate
 from headrace.errors import DuplicateJob, InvalidOption, QueueFull
 from headrace.message import VERSION, Message
@@ -15,12 +17,14 @@ from headrace.record import Cause, Failure, State
 from headrace.write import Sent
 
 _CHUNK = 1000
-_TEXT_LIMIT = 64 * 1024 * 1024  # SQLite takes texts of up to a gigabyte; memory is dearer
 
 # The envelope leaves out what has its default, so a message without these words has none of these
 # features. A body that happens to contain one costs a few statements that find nothing.
-_MOMENTS = ('"delay":', '"run_at":')
+_FEATURES = ('"delay":', '"run_at":', '"expires', '"order_key":', '"tags":', '"attempt":')
 _RETRY_AFTER = (0.1, 60.0)
+
+_encode = msgspec.json.Encoder().encode
+_parts = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def send(messages: Sequence[Message], now: float) -> Plan[Sent]:
@@ -28,23 +32,28 @@ def send(messages: Sequence[Message], now: float) -> Plan[Sent]:
     unknown = {message.v for message in messages} - {VERSION}
     if unknown:
         raise InvalidOption(f"envelope version {unknown.pop()} is not known here: upgrade headrace")
-    queues: dict[str, list[Message]] = defaultdict(list)
-    for message in messages:
-        queues[message.queue].append(message)
     keyed = [message for message in messages if message.unique_key is not None]
     replaced = (yield from _settle_conflicts(keyed, now)) if keyed else {}
-    for name, batch in queues.items():
-        lasting = [m for m in batch if m.id not in replaced] if replaced else batch
-        queue = yield from _queue_with_room(name, lasting, now)
+    for name, batch in _by_queue(messages).items():
+        envelopes = [_encode(message) for message in batch]
+        queue = yield from _take_room(name, batch, envelopes, replaced, now)
         for start in range(0, len(batch), _CHUNK):
-            yield from _accept(batch[start : start + _CHUNK], queue, now)
+            part = slice(start, start + _CHUNK)
+            yield from _accept(batch[part], envelopes[part], queue, now)
     if keyed:
         yield from _take_keys(keyed, replaced, now)
     return Sent(replaced=tuple(replaced))
 
 
-class QueueRow(NamedTuple):
-    """What is kept of a queue."""
+def _by_queue(messages: Sequence[Message]) -> dict[str, list[Message]]:
+    queues: dict[str, list[Message]] = defaultdict(list)
+    for message in messages:
+        queues[message.queue].append(message)
+    return queues
+
+
+class _Queue(NamedTuple):
+    """A queue as it is once a batch is in it."""
 
     id: int
     depth: int
@@ -56,66 +65,75 @@ class QueueRow(NamedTuple):
     drained_from: float
 
 
-def queue_row(name: str, now: float) -> Plan[QueueRow]:
-    """Return a queue, new if need be."""
-    rows = yield do("queue_row", name)
+def _take_room(
+    name: str,
+    batch: Sequence[Message],
+    envelopes: Sequence[bytes],
+    replaced: Container[str],
+    now: float,
+) -> Plan[int]:
+    """Count a batch as part of its queue, unless it is too much for it; return the queue's id."""
+    size = sum(map(len, envelopes))
+    rows = yield do("queue_grow", name, len(batch), size)
     if not rows:
         yield do("queue_new", name, now)
-        rows = yield do("queue_row", name)
-    return QueueRow(*rows[0])
-
-
-def _queue_with_room(name: str, batch: Sequence[Message], now: float) -> Plan[int]:
-    queue = yield from queue_row(name, now)
-    excess = _excess(queue, batch)
-    if excess > 0:
-        rate = drain_rate(queue.drain_rate, queue.drained, queue.drained_from, now)
-        low, high = _RETRY_AFTER
-        retry_after = min(high, max(low, excess / rate if rate else 1.0))
-        message = (
-            f"queue {name!r} is full: {queue.depth} jobs, {queue.bytes} bytes; try again in"
-            f" {retry_after:.1f} s, add workers, or raise its limit"
-        )
-        raise QueueFull(message, name, retry_after)
+        rows = yield do("queue_grow", name, len(batch), size)
+    queue = _Queue(*rows[0])
+    if queue.max_depth is not None or queue.max_bytes is not None:
+        # What another message of the batch replaces will have gone when the batch is in.
+        gone = [len(e) for m, e in zip(batch, envelopes, strict=True) if m.id in replaced]
+        excess = _excess(queue, queue.depth - len(gone), queue.bytes - sum(gone))
+        if excess > 0:
+            raise _full(name, queue, len(batch), size, excess, now)
     return queue.id
 
 
-def _excess(queue: QueueRow, batch: Sequence[Message]) -> float:
-    """Return by how many jobs the queue would be over its limits."""
-    jobs = queue.depth + len(batch)
+def _excess(queue: _Queue, depth: int, size: int) -> float:
+    """Return by how many jobs a queue would be over its limits."""
     excess = 0.0
     if queue.max_depth is not None:
-        excess = jobs - queue.max_depth
+        excess = depth - queue.max_depth
     if queue.max_bytes is not None:
-        size = queue.bytes + len(document(batch).encode()) - len(batch) - 1  # brackets and commas
-        excess = max(excess, (size - queue.max_bytes) * jobs / max(1, size))
+        excess = max(excess, (size - queue.max_bytes) * depth / max(1, size))
     return excess
 
 
-def _accept(batch: Sequence[Message], queue: int, now: float) -> Plan[None]:
-    text = document(batch)
-    if len(text) > _TEXT_LIMIT and len(batch) > 1:
-        middle = len(batch) // 2
-        yield from _accept(batch[:middle], queue, now)
-        yield from _accept(batch[middle:], queue, now)
+def _full(name: str, queue: _Queue, jobs: int, size: int, excess: float, now: float) -> QueueFull:
+    rate = drain_rate(queue.drain_rate, queue.drained, queue.drained_from, now)
+    low, high = _RETRY_AFTER
+    retry_after = min(high, max(low, excess / rate if rate else 1.0))
+    message = (
+        f"queue {name!r} is full: {queue.depth - jobs} jobs, {queue.bytes - size} bytes; try again"
+        f" in {retry_after:.1f} s, add workers, or raise its limit"
+    )
+    return QueueFull(message, name, retry_after)
+
+
+def _accept(
+    batch: Sequence[Message], envelopes: Sequence[bytes], queue: int, now: float
+) -> Plan[None]:
+    text = _checked(envelopes)
+    ids, width = _column([message.id for message in batch])
+    tasks = {message.task for message in batch}
+    task = tasks.pop() if len(tasks) == 1 else None
+    # What is told here, SQLite need not look up in each envelope.
+    try:
+        yield do(
+            "send_jobs", array([e.decode() for e in envelopes]), queue, now,
+            ids, width, task, '"priority":' in text,
+        )  # fmt: skip
+    except Violated:
+        yield from _refuse_taken_id(batch)
+    if not any(word in text for word in _FEATURES):
+        yield do("send_ready", len(batch))
         return
-    ((last,),) = yield do("last_seq")
-    # Whether any has a priority is told here, so that SQLite need not look into each of them.
-    yield do("send_jobs", text, queue, now, '"priority":' in text)
-    ((accepted,),) = yield do("changed_rows")
-    if accepted < len(batch):
-        yield from _refuse_taken_id(batch, text, last)
-    yield do("send_count", last, queue)
+    ((last,),) = yield do("last_sent", len(batch))
     if '"expires' in text:
         yield do("send_expiry", last, now)
     if '"tags":' in text:
         yield do("send_tags", last)
     if '"attempt":' in text:
         yield do("send_tally", last)
-    ordered = '"order_key":' in text
-    if not ordered and not any(word in text for word in _MOMENTS):
-        yield do("send_ready", last)
-        return
     yield do("send_scheduled", last, now)
     yield do("send_ordered", last)
     yield do("send_fronts", last)
@@ -124,8 +142,28 @@ def _accept(batch: Sequence[Message], queue: int, now: float) -> Plan[None]:
     yield from elect([(queue_id, key) for queue_id, key in rows])
 
 
-def _refuse_taken_id(batch: Sequence[Message], text: str, last: int) -> Plan[None]:
-    older = yield do("ids_taken", text, last)
+def _checked(envelopes: Sequence[bytes]) -> str:
+    """Return envelopes as one text, having made sure that each is JSON by itself."""
+    text = b"[" + b",".join(envelopes) + b"]"
+    try:
+        whole = len(_parts(text)) == len(envelopes)
+    except msgspec.DecodeError:
+        whole = False
+    if not whole:
+        raise InvalidOption("a body is malformed JSON: nothing was written")
+    return text.decode()
+
+
+def _column(values: Sequence[str]) -> tuple[bytes, int]:
+    """Return texts end to end and the length of each in bytes; 0 if they are not of one length."""
+    column = "".join(values).encode()
+    width = len(values[0].encode())
+    alike = all(len(value) == width for value in values) and len(column) == width * len(values)
+    return column, width if alike else 0
+
+
+def _refuse_taken_id(batch: Sequence[Message]) -> Plan[None]:
+    older = yield do("ids_taken", document([message.id for message in batch]))
     times = Counter(message.id for message in batch)
     taken = older[0][0] if older else times.most_common(1)[0][0]
     raise DuplicateJob(f"a job with the id {taken} is there already: give each its own id", taken)

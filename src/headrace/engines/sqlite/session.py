@@ -71,6 +71,7 @@ class Session:
         self._transactions: weakref.WeakSet[Transaction] = weakref.WeakSet()
         self.writer = Writer(
             connect=database.connect,
+            wal=database.wal,
             reserve=ballast,
             join=thinking.join,
             waits=lambda connection, queues: run(connection, thinking.waits(queues)),

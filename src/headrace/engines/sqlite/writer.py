@@ -19,6 +19,7 @@ from headrace.engine import Topic
 from headrace.engines.sqlite.database import read_number
 from headrace.engines.sqlite.plan import Plan, run
 from headrace.engines.sqlite.trouble import trouble
+from headrace.engines.sqlite.wal import Sync, Wal
 from headrace.errors import (
     EngineBusy,
     EngineClosed,
@@ -35,6 +36,8 @@ _BUSY_SECONDS = 20.0
 _BACKOFF_FIRST = 0.0001
 _BACKOFF_LAST = 0.004
 _COURTESY = 0.0005
+_MOST_UNSYNCED = 1_000
+"""Claims in a row that are left to the next sync."""
 
 Outcome = tuple[Reply[Any], Any, BaseException | None]
 
@@ -82,6 +85,7 @@ class Writer:
 
     Args:
         connect: opens a connection; called on the writer's thread.
+        wal: returns the log as a connection writes it.
         reserve: the storage reserve.
         join: makes one plan of the messages of many requests.
         waits: tells in how many seconds queues may have a job to claim; 0 means now.
@@ -89,10 +93,11 @@ class Writer:
         poll: seconds between looks at the database while somebody waits for jobs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with, each given by name
         self,
         *,
         connect: Callable[[], apsw.Connection],
+        wal: Callable[[apsw.Connection], Wal],
         reserve: Reserve,
         join: Callable[[Sequence[Message]], Plan[Any]],
         waits: Callable[[apsw.Connection, Sequence[str]], float],
@@ -100,6 +105,7 @@ class Writer:
         poll: float,
     ) -> None:
         self._connect = connect
+        self._open_wal = wal
         self._reserve = reserve
         self._join = join
         self._waits = waits
@@ -116,6 +122,7 @@ class Writer:
         self._nothing = threading.Event()  # never happens: what to wait for between attempts
         self._failure: EngineError | None = None
         self._seen_version = 0
+        self._unsynced = 0
         self._thread = threading.Thread(target=self._run, name="headrace-writer", daemon=True)
 
     def start(self) -> None:
@@ -184,6 +191,7 @@ class Writer:
 
     def _serve(self, connection: apsw.Connection) -> None:
         """Write until the end, or until the process wants to fork."""
+        self._wal = self._open_wal(connection)
         try:
             while (group := self._gather(connection)) is not None:
                 if group:
@@ -193,6 +201,7 @@ class Writer:
                 # What a failed commit left behind is for recovery to judge, not for this process;
                 # and a fork shall not have to wait for a checkpoint.
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            self._wal.close()
             connection.close()
 
     def _over(self) -> bool:
@@ -276,6 +285,8 @@ class Writer:
         outcomes: list[tuple[Request, Outcome]] = []
         whole = self._reserve.whole()
         accepted = [request for request in group if whole or not request.accepts]
+        sync = self._sync_for(accepted)
+        self._wal.begin(sync)
         self._begin(connection)
         try:
             for unit in _units(accepted):
@@ -283,7 +294,7 @@ class Writer:
         except BaseException:
             _roll_back(connection)
             raise
-        self._commit(connection, accepted)
+        self._commit(connection, accepted, sync)
         if not whole:
             refusal = StorageFull("the disk is full: no new work is accepted until there is space")
             outcomes += [(r, (r.reply, None, refusal)) for r in group if r.accepts]
@@ -340,15 +351,31 @@ class Writer:
             else:
                 return
 
-    def _commit(self, connection: apsw.Connection, group: list[Request]) -> None:
+    def _sync_for(self, group: Sequence[Request]) -> Sync:
+        """Return when a group has to be synced, by what it promises."""
+        if not all(request.queues or request.messages for request in group):
+            sync: Sync = "before"
+        elif any(request.messages for request in group):
+            sync = "after"
+        else:
+            sync = "never" if self._unsynced < _MOST_UNSYNCED else "before"
+        self._unsynced = self._unsynced + 1 if sync == "never" else 0
+        return sync
+
+    def _commit(self, connection: apsw.Connection, group: list[Request], sync: Sync) -> None:
         if not connection.in_transaction:
             return  # its only unit was refused
         try:
             connection.execute("commit").fetchall()
+            # Before anybody is answered: they may end the process.
+            if topics := dict.fromkeys(topic for request in group for topic in request.topics):
+                self._hint(topics)
+            if sync == "after":
+                self._wal.sync()
         except apsw.FullError:
             _roll_back(connection)
             raise
-        except apsw.Error as error:
+        except (apsw.Error, OSError) as error:
             ids = [job_id for request in group for job_id in request.ids()]
             raise OutcomeUnknown(
                 f"the commit of {len(ids)} jobs failed in a way that leaves open whether it"
@@ -371,16 +398,11 @@ class Writer:
         """Tell everybody what became of their requests; keep the patient ones."""
         now = self._time()
         told: list[Outcome] = []
-        topics: dict[Topic, None] = {}
         for request, outcome in outcomes:
             if outcome[1] == () and outcome[2] is None and request.patience > now:
                 self._parked.append(request)
-                continue
-            told.append(outcome)
-            if outcome[2] is None:
-                topics.update(dict.fromkeys(request.topics))
-        if topics:
-            self._hint(topics)  # first: whoever is answered may end the process
+            else:
+                told.append(outcome)
         resolve_all(told)
 
     def _break(self, group: list[Request], error: Exception) -> None:

@@ -16,14 +16,15 @@ import pytest
 from headrace.engines.sqlite import SQLiteEngine, writer
 from headrace.engines.sqlite.database import Database
 from headrace.engines.sqlite.plan import Plan
+from headrace.engines.sqlite.wal import Sync, Wal
 from headrace.engines.sqlite.writer import Request, Writer
 from headrace.errors import (
     Conflict,
     DuplicateJob,
     EngineBusy,
     EngineClosed,
-    EngineError,
     HeadraceError,
+    InvalidOption,
     QueueFull,
     StorageUnfit,
 )
@@ -64,9 +65,9 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     original = Writer._commit
 
-    def commit(self: Writer, connection: apsw.Connection, group: list[Request]) -> None:
+    def commit(self: Writer, connection: apsw.Connection, group: list[Request], sync: Sync) -> None:
         sizes.append(len(group))
-        original(self, connection, group)
+        original(self, connection, group, sync)
 
     monkeypatch.setattr(Writer, "_commit", commit)
     return sizes
@@ -123,7 +124,7 @@ def test_one_refusal_takes_nobody_with_it(engine: SQLiteEngine, path: Path) -> N
     found = [outcome(reply) for reply in gathered(engine, path, *calls)]
     assert found.count(DuplicateJob) == 2
     assert found.count(Conflict) == 1
-    assert found.count(EngineError) == 1
+    assert found.count(InvalidOption) == 1
     assert found[3] is Conflict
     assert labels(claim(engine, 99)) == ["taken", *names]
     assert engine.load("k").wait(PATIENCE) is None
@@ -370,6 +371,7 @@ def bare(connect: Callable[[], apsw.Connection]) -> Writer:
 
     return Writer(
         connect=connect,
+        wal=lambda connection: Wal(connection, Path("none"), "", durable=False),
         reserve=Reserve(),
         join=nothing,
         waits=lambda *_: 60.0,

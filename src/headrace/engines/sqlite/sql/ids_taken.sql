@@ -1,2 +1,1 @@
-select id from headrace_job
-where id in (select value ->> 'id' from json_each(?)) and seq <= ? limit 1
+select id from headrace_job where id in (select value from json_each(?)) limit 1

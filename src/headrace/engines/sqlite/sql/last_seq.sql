@@ -1,1 +1,0 @@
-select coalesce(max(seq), 0) from headrace_job
