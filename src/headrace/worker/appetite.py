@@ -21,12 +21,15 @@ class _Plate:
         self.given = 0
         self.load = 0
         self.pace = 0.0  # runs per second
+        self.watched = 0.0  # seconds for which it had something to do
 
     def weigh(self, seconds: float) -> None:
         """Learn the pace from what was given and what of it is left."""
         load = self.pool.waiting + self.pool.running
-        if seconds > 0:
-            done = max(0, self.load + self.given - load)
+        had = self.load + self.given
+        if seconds > 0 and had:
+            self.watched += seconds
+            done = max(0, had - load)
             # A short look counts for little: runs of the same length end in bursts.
             weight = seconds / (seconds + _AHEAD_SECONDS)
             self.pace += weight * (done / seconds - self.pace)
@@ -37,15 +40,27 @@ class _Plate:
     @property
     def room(self) -> int:
         """How many more runs are soon begun: free slots, and what the pace gets through ahead."""
-        ahead = min(_MOST, self.pool.slots + int(self.pace * _AHEAD_SECONDS))
-        return max(0, ahead - self.load)
+        ahead = int(self.pace * _AHEAD_SECONDS)
+        if not self._known and self.load >= self.pool.slots:
+            ahead = max(ahead, self.pool.slots)  # it may turn out to be fast
+        return max(0, min(_MOST, self.pool.slots + ahead) - self.load)
+
+    @property
+    def hoards(self) -> bool:
+        """Whether far more waits in it than it gets through soon."""
+        return self._known and self.pool.waiting > 2 * self.pace * _AHEAD_SECONDS
+
+    @property
+    def _known(self) -> bool:
+        return self.watched >= _AHEAD_SECONDS
 
 
 class Appetite:
     """Decides how many jobs to claim.
 
     Slow jobs leave no room beyond the free slots: other workers may have them. Of fast ones, as
-    many are claimed ahead as are run while the next claim is under way.
+    many are claimed ahead as are run while the next claim is under way. As long as the pace is not
+    known, a second helping is claimed ahead; what was claimed in vain is handed back.
 
     A claim cannot choose the kind of its jobs. So what comes is expected to be like what came last:
     the pools that got something then decide. When they are full, others still get a chance, one job
@@ -72,6 +87,10 @@ class Appetite:
         if room or not self._hunger_elsewhere():
             return room
         return 1
+
+    def hoarding(self) -> list[Pool[Any]]:
+        """Return the pools whose waiting runs had better be handed back: they became slow."""
+        return [plate.pool for plate in self._plates.values() if plate.hoards]
 
     def fed(self, shares: Mapping[Pool[Any], int]) -> None:
         """Learn how many jobs each pool got from a claim that was not empty."""

@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 
 from headrace.errors import EngineBusy, StorageFull
 from headrace.pool import Pool
+from headrace.reply import Reply
 from headrace.service import Service
 from headrace.worker.appetite import Appetite
 from headrace.worker.decision import released
@@ -26,6 +27,7 @@ _log = logging.getLogger("headrace")
 _RETRY_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
 _BACKLOG_LIMIT = 10_000
+_FEW = 16
 _STOP_SECONDS = 10.0
 _WAIT_SHARE = 0.1
 """A claim waits at most for this share of a lease: our own deadline counts from before the wait."""
@@ -44,6 +46,10 @@ def make_run(lease: Lease, recipes: Recipes, sent: float, seconds: float) -> Run
     recipe = recipes.of(message.task)
     timeout = recipe.timeout if message.timeout is None else message.timeout
     return Run(lease, recipe, lease_until(sent, message.lease or seconds), timeout)
+
+
+def _are_few(leases: Sequence[Lease]) -> bool:
+    return 0 < len(leases) <= _FEW and not leases[0].lost
 
 
 class Fetcher:
@@ -102,28 +108,39 @@ class Fetcher:
             self._retired = True
             self._site.ended(Exit.RECYCLED)
         limit = min(left, self._appetite.limit())
+        for pool in self._appetite.hoarding():
+            self._release(pool.withdraw())
         if not limit:
             return None
-        # The lease cannot begin before the claim is sent, so our own deadline counts from here.
-        sent = self._site.clock.monotonic()
         try:
-            leases = self._claim(limit)
+            self._claim(limit)
         except (EngineBusy, StorageFull) as error:
             _log.warning("nothing can be claimed, trying again: %s", error)
             return _RETRY_SECONDS
         except Exception as error:  # noqa: BLE001 - whatever it is, this worker ends
             return self._site.engine_failed(error)
-        if leases:
-            self._accept(leases, sent)
         return 0.0
 
-    def _claim(self, limit: int) -> tuple[Lease, ...]:
+    def _claim(self, limit: int) -> None:
         terms = self._site.terms
+        # The lease cannot begin before the claim is sent, so our own deadline counts from here.
+        sent = self._site.clock.monotonic()
         wait = min(terms.poll, terms.lease * _WAIT_SHARE)
+        if any(pool.waiting for pool in self._pools.all()):
+            wait = min(wait, _LOOK_SECONDS)  # what waits too long is to be handed back
         reply = self._site.engine.lease(
             terms.queues, limit=limit, seconds=terms.lease, holder=terms.holder, wait=wait
         )
-        return reply.wait()
+        # In the engine's thread: to wake ours takes longer than to hand on a few. More would keep
+        # the engine from its next write; and before a suspect job begins, we wait for others.
+        reply.listen(lambda answered: self._accept_few(answered, sent))
+        leases = reply.wait()
+        if leases and not _are_few(leases):
+            self._accept(leases, sent)
+
+    def _accept_few(self, reply: Reply[tuple[Lease, ...]], sent: float) -> None:
+        if reply.error is None and _are_few(leases := reply.wait()):
+            self._accept(leases, sent)
 
     def _accept(self, leases: Sequence[Lease], sent: float) -> None:
         runs = [make_run(lease, self._recipes, sent, self._site.terms.lease) for lease in leases]

@@ -13,6 +13,50 @@ def test_free_slots_are_filled() -> None:
     assert appetite.limit() == 6
 
 
+def test_while_the_pace_is_not_known_a_second_helping_is_claimed() -> None:
+    clock, pool = ManualClock(), FakePool(slots=10)
+    appetite = Appetite([pool], clock)
+    appetite.fed({pool: appetite.limit()})
+    pool.running = 10
+    clock.advance(0.001)
+    assert appetite.limit() == 10
+    appetite.fed({pool: 10})
+    pool.runs = [a_run(number) for number in range(10)]
+    clock.advance(0.001)
+    assert appetite.limit() == 0
+    assert appetite.hoarding() == []
+
+
+def test_what_slow_runs_keep_waiting_is_handed_back() -> None:
+    clock, pool = ManualClock(), FakePool(slots=10)
+    appetite = Appetite([pool], clock)
+    appetite.fed({pool: 20})
+    pool.running = 10
+    pool.runs = [a_run(number) for number in range(10)]
+    clock.advance(0.1)
+    appetite.limit()
+    assert appetite.hoarding() == []
+    clock.advance(0.1)
+    appetite.limit()
+    assert appetite.hoarding() == [pool]
+    pool.withdraw()
+    assert appetite.limit() == 0
+    assert appetite.hoarding() == []
+
+
+def test_what_fast_runs_keep_waiting_is_not_handed_back() -> None:
+    clock, pool = ManualClock(), FakePool(slots=10)
+    appetite = Appetite([pool], clock)
+    appetite.fed({pool: 20})
+    for _ in range(20):
+        pool.running = 10
+        pool.runs = [a_run(number) for number in range(10)]
+        clock.advance(0.1)  # ten runs end meanwhile
+        appetite.limit()
+        assert appetite.hoarding() == []
+        appetite.fed({pool: 10})
+
+
 def test_slow_jobs_are_not_hoarded() -> None:
     clock, pool = ManualClock(), FakePool(slots=10)
     appetite = Appetite([pool], clock)
@@ -49,10 +93,11 @@ def test_the_fullest_of_the_pools_that_were_fed_decides() -> None:
 
 
 def test_a_full_pool_does_not_starve_an_idle_one() -> None:
-    threads, tasks = FakePool(slots=4), FakePool(slots=100)
-    appetite = Appetite([threads, tasks], ManualClock())
+    clock, threads, tasks = ManualClock(), FakePool(slots=4), FakePool(slots=100)
+    appetite = Appetite([threads, tasks], clock)
     appetite.fed({threads: 4})
     threads.running = 4
+    clock.advance(1)
     assert appetite.limit() == 1
     threads.runs = [a_run(number) for number in range(4)]
     assert appetite.limit() == 0

@@ -20,7 +20,7 @@ from headrace.clock import SystemClock
 from headrace.engine import Hint, Topic
 
 _READ_SIZE = 4096
-_LIST_SECONDS = 0.1
+_LIST_SECONDS = 1.0
 _MAKE_ATTEMPTS = 5
 _LOOK = b"!"
 _NEWS = b"?"  # pipes came or went

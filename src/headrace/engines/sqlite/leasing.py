@@ -40,15 +40,25 @@ def lease(claim: Claim, now: float, monotonic: float) -> Plan[tuple[Lease, ...]]
     """Claim jobs for a worker."""
     if claim.limit < 1:
         return ()
-    yield from wake_due(now)
-    rows = yield do("claim_queues", document(claim.queues))
+    names = document(claim.queues)
+    rows = yield do("claim_queues", names, now)
+    if not rows or rows[0][-1]:
+        yield from wake_due(now)
+        rows = yield do("claim_queues", names, now)
+    overdue = any(row[-1] for row in rows)  # some are left only if there were very many
     place = {name: index for index, name in enumerate(claim.queues)}
     found = sorted(rows, key=lambda row: place[row[0]])
-    suspects = [-queue for _, queue, _, suspect in found if suspect]
-    if suspects:
-        return (yield from _take(claim, suspects[:1], 1, now, monotonic))
-    filled = [queue for _, queue, ready, _ in found if ready]
-    return (yield from _take(claim, filled, claim.limit, now, monotonic)) if filled else ()
+    suspects = [-queue for _, queue, _, suspect, _ in found if suspect]
+    filled = [queue for _, queue, ready, _, _ in found if ready]
+    queues, limit = (suspects[:1], 1) if suspects else (filled, claim.limit)
+    if not queues:
+        return ()
+    picked = yield from _pick_fairly(queues, limit)
+    if overdue:
+        late = yield do("late_among", document(picked), now)
+        yield from _end_late([seq for (seq,) in late], now)
+        picked = [seq for seq in picked if (seq,) not in late]
+    return (yield from _take(claim, picked, now, monotonic))
 
 
 def claimable_in(queues: Sequence[str], now: float) -> Plan[float]:
@@ -83,22 +93,21 @@ def _end_late(seqs: Sequence[int], now: float) -> Plan[int]:
     return len(seqs)
 
 
-def _take(
-    claim: Claim, queues: Sequence[int], limit: int, now: float, monotonic: float
-) -> Plan[tuple[Lease, ...]]:
-    ((token,),) = yield do("claim_token")
+def _pick_fairly(queues: Sequence[int], limit: int) -> Plan[list[int]]:
+    """Take jobs out of queues in two rounds: a fair share of each, then what others left over."""
     picked: list[int] = []
-    # Two rounds: a fair share of each queue, then what other queues left over.
     for share in (max(1, limit // len(queues)), limit):
         for queue in queues:
             room = min(share, limit - len(picked))
             if room > 0:
                 picked += yield from _pick(queue, room)
-    ((_, late_ones),) = yield do("claim_lookout", now)
-    if late_ones:
-        late = yield do("late_among", document(picked), now)
-        yield from _end_late([seq for (seq,) in late], now)
-        picked = [seq for seq in picked if (seq,) not in late]
+    return picked
+
+
+def _take(
+    claim: Claim, picked: Sequence[int], now: float, monotonic: float
+) -> Plan[tuple[Lease, ...]]:
+    ((token,),) = yield do("claim_token")
     chosen = document(picked)
     yield do("claim_take", chosen, token, claim.name, monotonic + claim.seconds)
     leases = yield from _read(claim, chosen, token, now)
@@ -140,7 +149,7 @@ def _set_unreadable_aside(raw: Sequence[msgspec.Raw], now: float) -> Plan[tuple[
     return tuple(readable)
 
 
-def claims(leases: Sequence[Lease]) -> str:
+def proof(leases: Sequence[Lease]) -> str:
     """Return the document that proves leases."""
     return document([(lease.place, lease.token, lease.claim) for lease in leases])
 
@@ -148,7 +157,7 @@ def claims(leases: Sequence[Lease]) -> str:
 def extend(write: Extend, monotonic: float) -> Plan[Extended]:
     """Keep leases; tell which are lost and which jobs are to be cancelled."""
     leases = write.leases
-    rows = yield do("stale", claims(leases))
+    rows = yield do("stale", proof(leases))
     lost = frozenset(leases[index].job_id for (index,) in rows)
     seconds = write.seconds
     kept = [

@@ -8,6 +8,7 @@ thread that binds row by row would have to win back, against a busy event loop, 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Generator, Sequence
 from functools import cache
 from pathlib import Path
@@ -45,9 +46,19 @@ def document(values: Any) -> str:
     return _encode(values).decode()
 
 
-def array(texts: Sequence[str]) -> object:
-    """Return a batch of texts as a statement takes it for `carray(?)`: without NUL, not empty."""
-    return apsw.carray(tuple(texts))
+def texts(values: Sequence[str]) -> object:
+    """Return a batch of texts as a statement takes it by `carray(?)`: without NUL, not empty."""
+    return apsw.carray(tuple(values))
+
+
+def numbers(values: Sequence[int]) -> object:
+    """Return a batch of whole numbers as a statement takes it by `carray(?)`."""
+    return apsw.carray(array("q", values))
+
+
+def digits(values: Sequence[int]) -> bytes:
+    """Return numbers as a column of 20 digits each, for what stands beside the rows of a carray."""
+    return ("%020d" * len(values) % tuple(values)).encode()
 
 
 def run(connection: apsw.Connection, plan: Plan[T]) -> T:

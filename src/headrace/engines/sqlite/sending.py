@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from headrace.engines.sqlite.life import elect, end_all
-from headrace.engines.sqlite.plan import Plan, Violated, array, do, document
+from headrace.engines.sqlite.plan import Plan, Violated, do, document, texts
 from headrace.engines.sqlite.reading import drain_rate
 from headrace.errors import DuplicateJob, InvalidOption, QueueFull
 from headrace.message import VERSION, Message
@@ -119,7 +119,7 @@ def _accept(
     # What is told here, SQLite need not look up in each envelope.
     try:
         yield do(
-            "send_jobs", array([e.decode() for e in envelopes]), queue, now,
+            "send_jobs", texts([e.decode() for e in envelopes]), queue, now,
             ids, width, task, '"priority":' in text,
         )  # fmt: skip
     except Violated:

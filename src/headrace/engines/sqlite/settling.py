@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from itertools import compress
 from typing import NamedTuple
 
-import msgspec
-
+from headrace.engines.sqlite.leasing import proof
 from headrace.engines.sqlite.life import (
     DEFAULT_RETENTION,
     Ending,
@@ -20,96 +19,64 @@ from headrace.engines.sqlite.life import (
     keep_for,
     make_ready,
 )
-from headrace.engines.sqlite.plan import Plan, do, document
+from headrace.engines.sqlite.plan import Plan, digits, do, document, numbers, texts
 from headrace.errors import InvalidOption, LeaseLost
 from headrace.message import Message
 from headrace.record import Cause, Failure, State
 from headrace.write import Settle, Settled, Settlement
 
 
-class _Run(msgspec.Struct, array_like=True, gc=False):
-    """A settlement as the statements read it."""
-
-    seq: int
-    token: int
-    claim: str
-    attempt: int
-    keep: float
-    result: msgspec.Raw | None
-
-
 def settle(write: Settle, now: float) -> Plan[Settled]:
     """Record outcomes; a stale lease changes nothing."""
-    current = yield from _current(write)
-    settlements = current.settlements
-    ((asked,),) = yield do("cancelling_any")
-    if asked:
+    fresh = yield from _fresh(write)
+    settlements = fresh.settlements
+    if fresh.asked:
         settlements = yield from _obey_cancelling(settlements)
-    succeeded = [s.to is State.SUCCEEDED for s in settlements]
-    if all(succeeded):
-        yield from _succeed(current.runs, current.text, settlements, now, plain=not asked)
-        return Settled(lost=current.lost)
-    if any(succeeded):
-        runs = list(compress(current.runs, succeeded))
-        chosen = list(compress(settlements, succeeded))
-        yield from _succeed(runs, document(runs), chosen, now, plain=not asked)
-    yield from _end_or_go_on([s for s in settlements if s.to is not State.SUCCEEDED], now)
-    return Settled(lost=current.lost)
+    succeeded = [s for s in settlements if s.to is State.SUCCEEDED]
+    if succeeded:
+        yield from _succeed(succeeded, now, plain=not fresh.asked)
+    if len(succeeded) < len(settlements):
+        others = [s for s in settlements if s.to is not State.SUCCEEDED]
+        yield from _end_or_go_on(others, now)
+    return Settled(lost=fresh.lost)
 
 
-class _Current(NamedTuple):
+class _Fresh(NamedTuple):
     """The settlements whose lease is the job's newest, and the ids of the others' jobs."""
 
     settlements: Sequence[Settlement]
-    runs: list[_Run]
-    text: str  # the runs as a document
+    asked: bool  # whether somebody asked to cancel a running job, be it one of these or not
     lost: frozenset[str] = frozenset()
 
 
-def _runs(settlements: Sequence[Settlement]) -> list[_Run]:
-    keep = DEFAULT_RETENTION.succeeded
-    return [
-        _Run(
-            (lease := s.lease).place,
-            lease.token,
-            lease.claim,
-            lease.attempt,
-            own.succeeded if (own := lease.message.retention) else keep,
-            s.result,
-        )
-        for s in settlements
-    ]
-
-
-def _current(write: Settle) -> Plan[_Current]:
+def _fresh(write: Settle) -> Plan[_Fresh]:
     """Part the settlements whose lease is the job's newest from the stale ones."""
     settlements = write.settlements
-    runs = _runs(settlements)
-    text = document(runs)
-    rows = yield do("stale", text)
-    stale = {index for (index,) in rows} | _repeated(runs)
-    if not stale:
-        return _Current(settlements, runs, text)
+    claims: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for settlement in settlements:
+        lease = settlement.lease
+        claims[lease.token, lease.claim].append(lease.place)
+    held, asked = 0, False
+    for (token, claim), places in claims.items():
+        ((found, asked),) = yield do("held", numbers(places), token, claim)
+        held += found if len(set(places)) == len(places) else 0
+    if held == len(settlements):
+        return _Fresh(settlements, bool(asked))
+    rows = yield do("stale", proof([s.lease for s in settlements]))
+    stale = {index for (index,) in rows} | _repeated(settlements)
     lost = frozenset(settlements[index].lease.job_id for index in stale)
-    if write.strict:
+    if write.strict and stale:
         reason = f"the lease of job {', '.join(sorted(lost))} is lost: nothing was written"
         raise LeaseLost(reason)
-    valid = [s for index, s in enumerate(settlements) if index not in stale]
-    runs = _runs(valid)
-    return _Current(valid, runs, document(runs), lost)
+    return _Fresh([s for n, s in enumerate(settlements) if n not in stale], bool(asked), lost)
 
 
-def _repeated(runs: Sequence[_Run]) -> set[int]:
+def _repeated(settlements: Sequence[Settlement]) -> set[int]:
     """Return the indexes of settlements of one and the same run: the first one counts."""
-    if len({run.seq for run in runs}) == len(runs):
-        return set()
     # A stale lease beside the newest one of the same job is another run, and takes nothing from it.
-    first = {_lease(run): index for index, run in reversed(list(enumerate(runs)))}
-    return {index for index, run in enumerate(runs) if first[_lease(run)] != index}
-
-
-def _lease(run: _Run) -> tuple[int, int, str]:
-    return (run.seq, run.token, run.claim)
+    runs = [(s.lease.place, s.lease.token, s.lease.claim) for s in settlements]
+    first = {run: index for index, run in reversed(list(enumerate(runs)))}
+    return {index for index, run in enumerate(runs) if first[run] != index}
 
 
 def _obey_cancelling(settlements: Sequence[Settlement]) -> Plan[Sequence[Settlement]]:
@@ -131,19 +98,29 @@ def _cancelled(settlement: Settlement, reasons: dict[int, str]) -> Settlement:
     )
 
 
-def _succeed(
-    runs: Sequence[_Run], text: str, settlements: Sequence[Settlement], now: float, *, plain: bool
-) -> Plan[None]:
-    chosen = document([run.seq for run in runs])
-    special = [s for s in settlements if _has_live_rows(s.lease.message)]
+def _succeed(settlements: Sequence[Settlement], now: float, *, plain: bool) -> Plan[None]:
+    chosen = document([s.lease.place for s in settlements])
+    special = any(_has_live_rows(s.lease.message) for s in settlements)
     held = (yield from groups_of(chosen)) if special else []
-    yield do("finish_succeeded", text, now)
+    alike: dict[tuple[int, float], list[Settlement]] = defaultdict(list)
+    for settlement in settlements:
+        lease = settlement.lease
+        own = lease.message.retention
+        keep = DEFAULT_RETENTION.succeeded if own is None else own.succeeded
+        alike[lease.attempt, keep].append(settlement)
+    for (attempt, keep), group in alike.items():
+        places = digits([s.lease.place for s in group])
+        yield do("finish_succeeded", texts([_result(s) for s in group]), places, attempt, now, keep)
     yield do("running_delete", chosen)
     if plain and not special:
         yield do("finish_count", chosen, now)
     else:
         yield from forget_live(chosen, now)
     yield from elect(held)
+
+
+def _result(settlement: Settlement) -> str:
+    return "" if settlement.result is None else bytes(settlement.result).decode()
 
 
 def _has_live_rows(message: Message) -> bool:

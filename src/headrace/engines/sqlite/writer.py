@@ -112,6 +112,8 @@ class Writer:
         self._hint = hint
         self._poll = poll
         self._time = SystemClock().monotonic
+        self._turn = threading.Lock()  # who has it may use the connection
+        self._connection: apsw.Connection | None = None
         self._changed = threading.Condition(threading.Lock())
         self._waiting: deque[Request] = deque()
         self._parked: list[Request] = []
@@ -154,10 +156,21 @@ class Writer:
             self._changed.notify()
 
     def look(self) -> None:
-        """Look for jobs on behalf of those who wait: somebody hinted that there are some."""
+        """Look for jobs on behalf of those who wait: somebody hinted that there are some.
+
+        The caller's thread does it while the writer's sleeps, as waking a thread takes time.
+        """
         with self._changed:
             self._look = True
-            if self._asleep and self._parked:
+            wanted = self._asleep and bool(self._parked)
+        if wanted and self._turn.acquire(blocking=False):
+            try:
+                if self._connection is not None:
+                    self._write(self._connection, self._take(self._connection))
+            finally:
+                self._turn.release()
+        elif wanted:
+            with self._changed:
                 self._changed.notify()
 
     def leave(self) -> None:
@@ -192,32 +205,47 @@ class Writer:
     def _serve(self, connection: apsw.Connection) -> None:
         """Write until the end, or until the process wants to fork."""
         self._wal = self._open_wal(connection)
-        try:
-            while (group := self._gather(connection)) is not None:
-                if group:
-                    self._write(connection, group)
-        finally:
-            if self._failure is not None or self._leaving:
-                # What a failed commit left behind is for recovery to judge, not for this process;
-                # and a fork shall not have to wait for a checkpoint.
-                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            self._wal.close()
-            connection.close()
+        with self._turn:
+            self._connection = connection
+            try:
+                while not (self._leaving or self._over()):
+                    self._sleep(self._time_to_next_look(connection))
+                    self._write(connection, self._take(connection))
+            finally:
+                self._connection = None
+                self._disconnect(connection)
+
+    def _disconnect(self, connection: apsw.Connection) -> None:
+        if self._failure is not None or self._leaving:
+            # What a failed commit left behind is for recovery to judge, not for this process;
+            # and a fork shall not have to wait for a checkpoint.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._wal.close()
+        connection.close()
 
     def _over(self) -> bool:
         finished = self._closing.is_set() and not self._waiting
         return finished or self._failure is not None
 
-    def _gather(self, connection: apsw.Connection) -> list[Request] | None:
-        """Wait for work; return what there is, or None when it is time to go."""
-        timeout = self._time_to_next_look(connection)
+    def _sleep(self, timeout: float | None) -> None:
+        """Wait for work, with the connection free for others meanwhile."""
+        if self._waiting:
+            return
+        self._turn.release()
+        try:
+            with self._changed:
+                if not (self._waiting or self._look or self._leaving or self._over()):
+                    self._asleep = True
+                    self._changed.wait(timeout)
+                    self._asleep = False
+        finally:
+            self._turn.acquire()
+
+    # With the turn --------------------------------------------------------------------------------
+
+    def _take(self, connection: apsw.Connection) -> list[Request]:
+        """Return what there is to be written."""
         with self._changed:
-            if self._leaving or self._over():
-                return None
-            if not self._waiting and not self._look:
-                self._asleep = True
-                self._changed.wait(timeout)
-                self._asleep = False
             count = min(len(self._waiting), _GROUP_LIMIT)
             group = [self._waiting.popleft() for _ in range(count)]
             self._look = False
@@ -252,6 +280,8 @@ class Writer:
 
     def _write(self, connection: apsw.Connection, group: list[Request]) -> None:
         """Write a group in one transaction, or its members alone when the disk is full."""
+        if not group:
+            return
         try:
             outcomes = self._transact(connection, group)
         except apsw.FullError:
@@ -283,7 +313,7 @@ class Writer:
     ) -> list[tuple[Request, Outcome]]:
         """Run requests in one transaction; return their outcomes, to be told once it is durable."""
         outcomes: list[tuple[Request, Outcome]] = []
-        whole = self._reserve.whole()
+        whole = not any(request.accepts for request in group) or self._reserve.whole()
         accepted = [request for request in group if whole or not request.accepts]
         sync = self._sync_for(accepted)
         self._wal.begin(sync)
@@ -416,6 +446,7 @@ class Writer:
     def _fail(self, failure: EngineError) -> None:
         with self._changed:
             self._failure = self._failure or failure
+            self._changed.notify()
         self._let_go()
 
     def _let_go(self) -> None:

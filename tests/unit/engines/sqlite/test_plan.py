@@ -18,6 +18,7 @@ FILES = sorted((FOLDER / "sql").glob("*.sql"))
 # Full scans, and why they are no harm.
 SCANS = {
     ("cancelling_any", "headrace_cancelling"),  # ends at the first row
+    ("held", "headrace_cancelling"),  # as above
     ("claim_token", "headrace_engine"),  # has one row
     ("queue_status", "queue"),  # there are few queues
     ("queue_status", "headrace_scheduled"),  # asked for by people, who want a count

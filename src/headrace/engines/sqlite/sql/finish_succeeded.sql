@@ -1,3 +1,4 @@
 insert into headrace_finished (seq, state, attempt, finished_at, kept_until, result)
-select value ->> 0, 'succeeded', value ->> 3, ?2, ?2 + (value ->> 4), value -> 5
-from json_each(?1)
+select
+  cast(substr(?2, rowid * 20 - 19, 20) as integer), 'succeeded', ?3, ?4, ?4 + ?5, nullif(value, '')
+from carray(?1)
