@@ -97,6 +97,11 @@ class Message(
     headers: dict[str, str] = {}
     trace: str | None = None
 
+    @property
+    def expiring(self) -> bool:
+        """Whether it must start in time."""
+        return self.expires is not None or self.expires_after is not None
+
 
 def check_name(kind: str, name: str) -> str:
     """Return a task's or queue's name, if it is one.

@@ -67,7 +67,7 @@ class Appetite:
     at a time.
 
     Args:
-        pools: where jobs run.
+        pools: where jobs run; one that no task uses would seem to be hungry for ever.
         clock: measures the pace.
     """
 
@@ -90,6 +90,8 @@ class Appetite:
 
     def hoarding(self) -> list[Pool[Any]]:
         """Return the pools whose waiting runs had better be handed back: they became slow."""
+        if self._some_idle():
+            return []  # what waits in a full pool is what stands before the jobs of another one
         return [plate.pool for plate in self._plates.values() if plate.hoards]
 
     def fed(self, shares: Mapping[Pool[Any], int]) -> None:
@@ -100,6 +102,8 @@ class Appetite:
 
     def _hunger_elsewhere(self) -> bool:
         """Whether a pool stands idle, and what full pools wait for is still bearable."""
-        idle = any(plate.room for plate in self._plates.values())
         hoarded = any(plate.pool.waiting >= plate.pool.slots for plate in self._likely)
-        return idle and not hoarded
+        return self._some_idle() and not hoarded
+
+    def _some_idle(self) -> bool:
+        return any(plate.load < plate.pool.slots for plate in self._plates.values())

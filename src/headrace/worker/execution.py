@@ -26,6 +26,8 @@ from headrace.worker.watchdog import Watchdog
 
 _log = logging.getLogger("headrace")
 
+_FRESH_SECONDS = 0.5
+
 
 class Execution:
     """Performs runs, in a thread, an asyncio task or a child process. See `Performer`.
@@ -98,8 +100,11 @@ class Execution:
         self._end(run, ending)
 
     def _may_begin(self, run: Run) -> bool:
-        # A job that was claimed ahead may have waited for so long that it is no longer ours.
-        if run.stopped or self._now() >= run.lease_until:
+        # A job that was claimed ahead may have waited for so long that it is no longer ours; or that
+        # it may have expired, which is for the engine to see.
+        now = self._now()
+        late = now - run.claimed > _FRESH_SECONDS and run.lease.message.expiring
+        if run.stopped or late or now >= run.lease_until:
             self._end(run, Ending(kind="release"))
             return False
         if run.timeout is not None:

@@ -45,7 +45,8 @@ def make_run(lease: Lease, recipes: Recipes, sent: float, seconds: float) -> Run
     message = lease.message
     recipe = recipes.of(message.task)
     timeout = recipe.timeout if message.timeout is None else message.timeout
-    return Run(lease, recipe, lease_until(sent, message.lease or seconds), timeout)
+    until = lease_until(sent, message.lease or seconds)
+    return Run(lease, recipe, until, timeout, claimed=sent)
 
 
 def _are_few(leases: Sequence[Lease]) -> bool:
@@ -77,7 +78,7 @@ class Fetcher:
         self._site = site
         self._recipes = recipes
         self._pools = pools
-        self._appetite = Appetite(pools.all(), site.clock)
+        self._appetite = Appetite(recipes.pools or pools.all(), site.clock)
         self._heartbeat = heartbeat
         self._leases = leases
         self._settler = settler

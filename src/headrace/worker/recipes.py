@@ -60,6 +60,9 @@ class Recipes:
         middleware: what is wrapped around each call.
         max_result: bytes of a result, at most.
 
+    Attributes:
+        pools: those that the tasks run in.
+
     Raises:
         ConfigError: a task needs a child process, and none can be spawned here.
     """
@@ -76,8 +79,7 @@ class Recipes:
         self._middleware = tuple(middleware)
         self._max_result = max_result
         self._known: dict[str, Recipe] = {}
-        for task in registry:
-            pools.of(task)
+        self.pools = list(dict.fromkeys(pools.of(task) for task in registry))
 
     def of(self, name: str) -> Recipe:
         """Return the recipe of a task; an unknown task's lets every run end as dead."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
@@ -58,6 +59,7 @@ class Run(msgspec.Struct, eq=False):
         settled: its completion is written already, by a transaction of its own.
         ended: its function has returned.
         logs: its last log lines.
+        claimed: when its claim was sent, by the monotonic clock.
     """
 
     lease: Lease
@@ -70,6 +72,7 @@ class Run(msgspec.Struct, eq=False):
     settled: bool = False
     ended: bool = False
     logs: deque[str] | None = None
+    claimed: float = math.inf
 
     @property
     def job_id(self) -> str:

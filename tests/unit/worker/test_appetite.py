@@ -113,3 +113,16 @@ def test_runs_that_end_in_a_burst_are_not_taken_for_fast_ones() -> None:
     pool.running = 1
     clock.advance(0.001)  # nine ends in a millisecond, of runs that took 0.2 s
     assert appetite.limit() <= 9 + 9
+
+
+def test_what_stands_before_the_jobs_of_an_idle_pool_is_kept() -> None:
+    clock, threads, tasks = ManualClock(), FakePool(slots=4), FakePool(slots=100)
+    appetite = Appetite([threads, tasks], clock)
+    appetite.fed({threads: 4})
+    threads.running, threads.runs = 4, [a_run(1)]
+    clock.advance(1)
+    appetite.limit()
+    assert appetite.hoarding() == []
+    tasks.running = 100
+    appetite.limit()
+    assert appetite.hoarding() == [threads]

@@ -82,6 +82,16 @@ def test_a_function_is_called_and_its_result_settled(case: Case) -> None:
     assert (settlement.to, settlement.result) == (State.SUCCEEDED, Raw(b"2"))
 
 
+@pytest.mark.parametrize(("waited", "to"), [(0.4, State.SUCCEEDED), (0.6, State.READY)])
+def test_a_job_that_may_have_expired_while_it_waited_here_is_handed_back(
+    case: Case, waited: float, to: State
+) -> None:
+    run = case.run(lambda n: n, expires_after=60.0)
+    run.claimed = case.stage.clock.monotonic()
+    case.stage.clock.advance(waited)
+    assert case.perform(run).to is to
+
+
 def test_a_coroutine_function_is_awaited(case: Case) -> None:
     async def add(n: int) -> int:
         await asyncio.sleep(0)

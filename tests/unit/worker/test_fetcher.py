@@ -112,7 +112,7 @@ def test_what_slow_runs_keep_waiting_is_handed_back(make: Callable[..., Case]) -
     case.engine.claims = [tuple(jobs[:10]), tuple(jobs[10:])]
     case.fetcher.start()
     until(lambda: len(case.threads.runs) == 20, "the runs")
-    case.threads.running = 10
+    case.threads.running = case.tasks.running = 10
     del case.threads.runs[:10]  # those begin, and go on and on
     case.stage.clock.advance(1)
     until(lambda: len(case.released()) == 10, "the others to be handed back")

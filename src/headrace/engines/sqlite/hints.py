@@ -196,7 +196,7 @@ class Hints:
         return [self._folder / n for n in self._listing() if n.startswith(prefix) and n != own]
 
     def _listing(self) -> list[str]:
-        """Return the pipes' names; a busy writer looks ten times a second, not at every commit."""
+        """Return the pipes' names; a busy writer looks once a second, or when it is told."""
         now = self._time()
         if now - self._listed_at > _LIST_SECONDS:
             self._listed_at = now

@@ -125,8 +125,7 @@ def _result(settlement: Settlement) -> str:
 
 def _has_live_rows(message: Message) -> bool:
     """Return whether there are rows about the job that end with its life."""
-    timed = message.expires is not None or message.expires_after is not None
-    return timed or message.order_key is not None or message.unique_key is not None
+    return message.expiring or message.order_key is not None or message.unique_key is not None
 
 
 def _end_or_go_on(settlements: Sequence[Settlement], now: float) -> Plan[None]:
