@@ -100,8 +100,8 @@ class Execution:
         self._end(run, ending)
 
     def _may_begin(self, run: Run) -> bool:
-        # A job that was claimed ahead may have waited for so long that it is no longer ours; or that
-        # it may have expired, which is for the engine to see.
+        # A job that was claimed ahead may have waited for so long that it is no longer ours; or
+        # that it may have expired, which is for the engine to see.
         now = self._now()
         late = now - run.claimed > _FRESH_SECONDS and run.lease.message.expiring
         if run.stopped or late or now >= run.lease_until:

@@ -17,6 +17,11 @@ _WAL_WARNING_BYTES = 256 * 1024 * 1024
 _FREE_WARNING = 0.05
 _SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
 
+_SYNCED = {
+    "power": "outcomes before they are seen, new jobs before the answer, claims with what follows",
+    "crash": "at checkpoints",
+}
+
 _GUARANTEES = {
     "power": {
         "accepted job survives a killed process": "yes",
@@ -48,6 +53,7 @@ def inspect(connection: apsw.Connection, database: Database, ballast: Ballast) -
         "durability": durability,
         "journal_mode": pragma("journal_mode"),
         "synchronous": synchronous,
+        "synced": _SYNCED[durability],
         "page_size": pragma("page_size"),
         "schema": f"{pragma('user_version')} (this version knows {SCHEMA_VERSION})",
         "file system": file_system(database.path) or "unknown on this system",
