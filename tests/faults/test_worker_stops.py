@@ -20,7 +20,7 @@ from tests.faults.processes import Processes, until
 PROMPT = 10.0
 """Seconds within which a hurried worker ends; its runs would take much longer."""
 
-JOBS = 250
+JOBS = 600
 """For each deploy; more than its workers can do before all of them have begun."""
 
 
