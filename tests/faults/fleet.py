@@ -21,7 +21,7 @@ from tests.faults.processes import Process, Processes, until
 from tests.faults.storage import SmallDisk
 
 APP = "tests.faults.labour:app"
-COMMAND_LINE = "from headrace.cli import main; main()"
+COMMAND_LINE = "from headrace.cli.start import main; main()"
 LEASE = 1.0
 GRACE = 10.0
 PATIENCE = 60.0
