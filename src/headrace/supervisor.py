@@ -172,7 +172,8 @@ class Supervisor:
         _log.warning("worker process %d ended: %s", child.pid, death.end)
         message = f"the worker process {child.pid} ended: {death.end}"
         evidence = Failure(cause=Cause.LEASE_LOST, message=message, logs=death.logs, holder=holder)
-        self._reclaim(Reclaim(holder, evidence))
+        # An engine that failed says nothing about the jobs: none of them is to be suspected.
+        self._reclaim(Reclaim(holder, evidence, counted=code != Exit.ENGINE))
 
     def _reclaim(self, write: Reclaim) -> None:
         for _ in range(_RECLAIM_TRIES):

@@ -125,12 +125,12 @@ def settled(job: Job, settlement: Settlement, now: float) -> Job:
     return postponed(job, now + waits, now)
 
 
-def forsaken(job: Job, failure: Failure, now: float) -> Job:
+def forsaken(job: Job, failure: Failure, now: float, *, counted: bool = True) -> Job:
     """Return what a lost lease makes of a running job; `failure` is the evidence."""
     evidence = replace(failure, holder=failure.holder or job.holder)
     job = _told(job, evidence, now, counted=False)
-    job = replace(job, lost=job.lost + 1, claim="", holder="")
-    if job.lost >= LOST_LEASES_LIMIT:
+    job = replace(job, lost=job.lost + counted, claim="", holder="")
+    if counted and job.lost >= LOST_LEASES_LIMIT:
         return _ended(job, State.DEAD, replace(evidence, cause=Cause.CRASH_LOOP), now)
     if job.cancelling is not None:
         return cancelled(job, Cause.CANCELLED, job.cancelling, now)

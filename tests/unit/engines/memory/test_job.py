@@ -10,7 +10,7 @@ from headrace.engines.memory.job import Job
 from headrace.message import Retention
 from headrace.record import Cause, Failure, State
 from headrace.testing.steps import message
-from headrace.write import Lease, Settlement
+from headrace.write import LOST_LEASES_LIMIT, Lease, Settlement
 
 NOW = 1000.0
 BOOM = Failure(cause="error", message="boom")
@@ -89,6 +89,19 @@ def test_a_lost_lease_is_evidence() -> None:
     assert job.failure is not None
     assert (job.failure.cause, job.failure.message) == (Cause.CRASH_LOOP, "boom")
     assert [entry.failure.holder for entry in job.history] == ["w"] * 3
+
+
+def test_a_lease_that_is_lost_uncounted_is_in_the_history_all_the_same() -> None:
+    job, _ = running()
+    for _ in range(2 * LOST_LEASES_LIMIT):
+        job = life.forsaken(job, BOOM, NOW, counted=False)
+        assert (job.state, job.lost, job.attempt) == (State.READY, 0, 0)
+        job = life.claimed(job, "w.2", "w", 50.0)
+    assert [entry.counted for entry in job.history] == [False] * 2 * LOST_LEASES_LIMIT
+    twice = msgspec.structs.replace(job, lost=LOST_LEASES_LIMIT - 1)
+    assert life.forsaken(twice, BOOM, NOW, counted=False).state is State.READY
+    asked = msgspec.structs.replace(job, cancelling="mistake")
+    assert life.forsaken(asked, BOOM, NOW, counted=False).state is State.CANCELLED
 
 
 def test_the_wish_to_cancel_ends_what_the_run_does_not() -> None:
