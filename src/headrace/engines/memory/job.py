@@ -6,7 +6,15 @@ import msgspec
 from msgspec.structs import replace
 
 from headrace.message import Message, Retention
-from headrace.record import Attempt, Cause, Failure, Record, State
+from headrace.record import (
+    FIRST_ATTEMPTS_KEPT,
+    LAST_ATTEMPTS_KEPT,
+    Attempt,
+    Cause,
+    Failure,
+    Record,
+    State,
+)
 from headrace.write import LOST_LEASES_LIMIT, Lease, Settlement
 
 _KEPT = Retention()
@@ -160,7 +168,7 @@ def redriven(job: Job, now: float) -> Job:
         attempt=0,
         lost=0,
         failure=cause,
-        history=(*job.history, entry),
+        history=_remembered(job, entry),
         finished_at=None,
         kept_until=None,
     )
@@ -195,7 +203,14 @@ def _told(job: Job, failure: Failure | None, now: float, *, counted: bool) -> Jo
     if failure is None:
         return job
     entry = Attempt(number=job.attempt + 1, ended_at=now, failure=failure, counted=counted)
-    return replace(job, failure=failure, history=(*job.history, entry))
+    return replace(job, failure=failure, history=_remembered(job, entry))
+
+
+def _remembered(job: Job, entry: Attempt) -> tuple[Attempt, ...]:
+    """Return the history with one more entry: its beginning and its end, for it may be endless."""
+    history = (*job.history, entry)
+    first, rest = history[:FIRST_ATTEMPTS_KEPT], history[FIRST_ATTEMPTS_KEPT:]
+    return (*first, *rest[-LAST_ATTEMPTS_KEPT:])
 
 
 def _ended(job: Job, state: State, failure: Failure | None, now: float) -> Job:

@@ -8,7 +8,7 @@ import pytest
 from headrace.engines.memory import job as life
 from headrace.engines.memory.job import Job
 from headrace.message import Retention
-from headrace.record import Cause, Failure, State
+from headrace.record import FIRST_ATTEMPTS_KEPT, LAST_ATTEMPTS_KEPT, Cause, Failure, State
 from headrace.testing.steps import message
 from headrace.write import LOST_LEASES_LIMIT, Lease, Settlement
 
@@ -76,6 +76,20 @@ def test_a_failed_run_goes_into_the_history() -> None:
     assert (waits.state, waits.run_at, waits.attempt) == (State.SCHEDULED, NOW + 5, 1)
     (entry,) = waits.history
     assert (entry.number, entry.failure, entry.counted) == (1, BOOM, True)
+
+
+def test_of_a_long_history_the_beginning_and_the_end_are_kept() -> None:
+    job, lease = running()
+    retry = Settlement(lease=lease, to=State.SCHEDULED, failure=BOOM)
+    limit = FIRST_ATTEMPTS_KEPT + LAST_ATTEMPTS_KEPT
+    for number in range(1, limit + 21):
+        if number == limit + 1:
+            assert [entry.number for entry in job.history] == list(range(1, number))
+        job = life.settled(msgspec.structs.replace(job, state=State.RUNNING), retry, NOW)
+    numbers = [entry.number for entry in job.history]
+    assert numbers[:FIRST_ATTEMPTS_KEPT] == list(range(1, FIRST_ATTEMPTS_KEPT + 1))
+    assert numbers[FIRST_ATTEMPTS_KEPT:] == list(range(limit + 21 - LAST_ATTEMPTS_KEPT, limit + 21))
+    assert job.attempt == limit + 20
 
 
 def test_a_lost_lease_is_evidence() -> None:
