@@ -15,7 +15,7 @@ import msgspec
 from headrace import App
 from headrace.record import Filter, Record
 from headrace.task import Call
-from tests.faults import labour, planted, witness
+from tests.faults import labour, plants, witness
 from tests.faults.history import Event, History, Type, read
 from tests.faults.processes import Process, Processes, until
 from tests.faults.storage import SmallDisk
@@ -101,7 +101,7 @@ class Fleet:
             **self.environment,
             "HEADRACE_URL": self._url,
             witness.HISTORY: str(self._path),
-            planted.BUG: bug,
+            plants.BUG: bug,
             **{f"HEADRACE_{k.upper()}": str(v) for k, v in (self._settings | settings).items()},
         }
         if self._disk is not None:
