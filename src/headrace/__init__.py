@@ -1,42 +1,26 @@
 """Headrace brings work to the workers: hand a call over now, have it done later, reliably."""
 
-from headrace.app import App
-from headrace.context import Context
-from headrace.errors import (
-    DuplicateJob,
-    HeadraceError,
-    JobCancelled,
-    JobDead,
-    JobNotFound,
-    OutcomeUnknown,
-    QueueFull,
-    ResultTimeout,
-)
-from headrace.job import Job
-from headrace.message import Retention
-from headrace.outcome import Cancel, Dead, Done, Release, Retry, Snooze
-from headrace.record import QueueLimits
-from headrace.task import Task
+import sys
 
-__all__ = [
-    "App",
-    "Cancel",
-    "Context",
-    "Dead",
-    "Done",
-    "DuplicateJob",
-    "HeadraceError",
-    "Job",
-    "JobCancelled",
-    "JobDead",
-    "JobNotFound",
-    "OutcomeUnknown",
-    "QueueFull",
-    "QueueLimits",
-    "Release",
-    "ResultTimeout",
-    "Retention",
-    "Retry",
-    "Snooze",
-    "Task",
-]
+# Nothing is imported before somebody uses it (PEP 562): a program that only might use Headrace
+# does not wait for it, and the command line heeds signals before it imports the rest.
+TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all that is here
+if TYPE_CHECKING:
+    from headrace.public import *  # noqa: F403 - they are listed there
+    from headrace.public import __all__ as __all__
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import what is public, at the first use of any of it."""
+        import headrace.public  # noqa: F401, PLC0415 - only now: that is the point
+
+        public = sys.modules["headrace.public"]  # an attribute of ours only when it is complete
+        globals().update({each: getattr(public, each) for each in ("__all__", *public.__all__)})
+        try:
+            return globals()[name]  # which has our modules now as well
+        except KeyError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+    def __dir__() -> list[str]:
+        """Name what is public, for those who explore."""
+        return sorted({*globals(), *__getattr__("__all__")})

@@ -18,6 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
+from headrace import signals
 from headrace.errors import Unsupported
 
 EVIDENCE_LINES = 50
@@ -93,7 +94,8 @@ class Child:
     """A Python process that was spawned (not forked: no lock or thread of ours is copied into it).
 
     It leads a process group of its own: a key press in the terminal does not reach it, and killing
-    it kills what it has started.
+    it kills what it has started. It is born with stop signals held back, and heeds them when it
+    can (`headrace.signals`).
 
     Args:
         module: what it runs, as in `python -m module`.
@@ -109,7 +111,7 @@ class Child:
                 "child processes need a POSIX system: run a worker without -p and process=True here"
             )
         near, far = socket.socketpair()
-        with far:
+        with far, signals.held():
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", module, *arguments],
                 stdin=far.fileno(),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -101,6 +100,8 @@ _Setting = tuple[str, Any, str]
 def _from_file(file: Path) -> Iterator[_Setting]:
     try:
         with file.open("rb") as text:
+            import tomllib  # noqa: PLC0415 - most programs run where there is no such file
+
             table = tomllib.load(text).get("tool", {}).get("headrace", {})
     except FileNotFoundError:
         return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 
 from headrace import order
@@ -18,6 +17,7 @@ from headrace.context import Workplace
 from headrace.errors import HeadraceError, UsageError
 from headrace.node import Node
 from headrace.pools.inside import Inside, Report
+from headrace.signals import heeded, interrupting
 from headrace.target import load
 from headrace.worker import Exit
 
@@ -38,7 +38,7 @@ def main() -> int:
     try:
         match order.decode(message):
             case order.Serve(target):
-                _serve(load(target), channel)
+                _serve(target, channel)
             case order.Work() as work:
                 return _work(work, channel)
     except HeadraceError as error:
@@ -48,13 +48,15 @@ def main() -> int:
     return Exit.CLEAN
 
 
-def _serve(app: App, channel: Channel) -> None:
+def _serve(target: str, channel: Channel) -> None:
     # The parent decides when this process ends, by closing the channel or by SIGKILL: a signal to
     # the whole group must not cut a run short. (A handler, since what the run starts would inherit
     # that a signal is ignored.)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
+    with heeded(lambda *_: None):
+        _answer(load(target), channel)
 
+
+def _answer(app: App, channel: Channel) -> None:
     def open_workplace(report: Report) -> Workplace:
         return Workplace(
             intake=app.intake,
@@ -82,7 +84,12 @@ def _work(work: order.Work, channel: Channel) -> int:
     if work.target is None:
         sys.stderr.write("headrace: a worker process needs to know where its App is\n")
         return _USAGE
-    code, everything_ended = Node(load(work.target), work).run(channel)
+    try:
+        with interrupting():
+            app = load(work.target)
+    except KeyboardInterrupt:
+        return Exit.CLEAN  # it is told to end, and has not begun
+    code, everything_ended = Node(app, work).run(channel)
     if not everything_ended:
         # A thread goes on in its run and would keep this process from ending.
         logging.shutdown()

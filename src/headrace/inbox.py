@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
+from headrace.signals import heeded
+
 _LOOK_SECONDS = 0.5
 
 
@@ -35,12 +37,5 @@ class Inbox:
         """Get these signals as messages for the length of a block, in the main thread."""
         # A handler runs between any two instructions of the main thread, whatever lock that holds:
         # all it may do is to put something into a queue that is made for this.
-        before = {n: signal.signal(n, lambda number, _: self._heed(number)) for n in numbers}
-        try:
+        with heeded(lambda number, _: self._messages.put(signal.Signals(number)), numbers):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _heed(self, number: int) -> None:
-        self._messages.put(signal.Signals(number))

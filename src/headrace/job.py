@@ -106,6 +106,8 @@ class Job(Generic[R_co]):
             JobCancelled: it was cancelled.
             ResultTimeout: it is not finished; the present state is in the error.
             JobNotFound: it was pruned after its retention time.
+            EngineClosed: the App was closed meanwhile.
+            UsageError: a done-callback asks, for whose thread every other caller waits.
         """
         refuse_on_loop("job.result()", "await job.aresult()")
         if (reply := self._final()) is None:

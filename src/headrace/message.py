@@ -22,6 +22,8 @@ PRIORITY_LIMIT = 1_000_000
 KEY_LENGTH_LIMIT = 255
 TAGS_LIMIT = 32
 HEADERS_SIZE_LIMIT = 16_384
+NO_TIMEOUT = 0.0
+"""The timeout of a message that lifts its task's; none at all leaves it to the task."""
 SECONDS_LIMIT = 366 * 100 * 86_400.0
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
@@ -65,7 +67,7 @@ class Message(
         order_key: jobs with the same key in one queue run one after another, in order.
         order_on_wait: whether this job, while it waits for a moment, holds its group or is skipped.
         attempt: attempts already made before this envelope was sent; 0 for a new job.
-        timeout: seconds a run may take; None: the task's.
+        timeout: seconds a run may take; 0: as many as it likes; None: the task's.
         lease: seconds a claim is valid without a heartbeat; None: the worker's.
         retry: how it is tried again; None: the task's.
         retention: how long it is kept when finished; None: the default.

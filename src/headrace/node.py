@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import threading
 from queue import SimpleQueue
 
@@ -19,10 +18,10 @@ from headrace.order import ENTRY, HURRY, RETIRING, Serve, Work, encode
 from headrace.pools.processes import ProcessPool
 from headrace.pools.tasks import TaskPool
 from headrace.pools.threads import ThreadPool
+from headrace.signals import STOP_SIGNALS
 from headrace.worker import Exit, Pools, Site, Terms, Worker
 from headrace.worker.run import Run
 
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger("headrace")
 
 _HURRY, _OVER = object(), object()
@@ -87,7 +86,7 @@ class Node:
         Returns:
             Why it ended, and whether every run has ended, too.
         """
-        with self._inbox.signals(*_STOP_SIGNALS):
+        with self._inbox.signals(*STOP_SIGNALS):
             self.start()
             if supervisor is not None:
                 listener = threading.Thread(target=self._listen, args=(supervisor,), daemon=True)
@@ -107,7 +106,7 @@ class Node:
     def _finish(self, *, heed_signals: bool) -> bool:
         """Stop in another thread, while this one goes on to notice what happens."""
         worker, outcome = self._worker, SimpleQueue[bool]()
-        hurrying = (_HURRY, Exit.ENGINE) + (_STOP_SIGNALS if heed_signals else ())
+        hurrying = (_HURRY, Exit.ENGINE) + (STOP_SIGNALS if heed_signals else ())
 
         def stop() -> None:
             try:

@@ -15,6 +15,7 @@ from headrace.engine import Tx
 from headrace.errors import InvalidOption
 from headrace.message import (
     HEADERS_SIZE_LIMIT,
+    NO_TIMEOUT,
     PRIORITY_LIMIT,
     SECONDS_LIMIT,
     TAGS_LIMIT,
@@ -175,7 +176,7 @@ class Options:
             on_conflict=self.on_conflict,
             order_key=self.order_key,
             order_on_wait=self.order_on_wait,
-            timeout=None if self.timeout == declared.timeout else self.timeout,
+            timeout=None if self.timeout == declared.timeout else self.timeout or NO_TIMEOUT,
             lease=self.lease,
             retry=None if self.retry == declared.retry else self.retry.policy,
             retention=self.retention,

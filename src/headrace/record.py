@@ -73,6 +73,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     holder: str = ""
 
 
+FIRST_ATTEMPTS_KEPT = 10
+LAST_ATTEMPTS_KEPT = 40
+"""How many entries of a history are kept at least, its oldest and its newest; those between them go
+when there are more: a job may snooze for ever."""
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One entry of a job's history: a run that did not succeed, or a redrive.
 
@@ -106,7 +112,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         holder: the worker that runs it.
         result: what it returned, as JSON; None unless it succeeded.
         failure: why it is dead or cancelled, or why its last run failed.
-        history: its runs that did not succeed, oldest first.
+        history: its runs that did not succeed, oldest first: the first 10 and the last 40.
     """
 
     message: Message

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import threading
 
 from msgspec.structs import replace
@@ -15,12 +14,12 @@ from headrace.errors import HeadraceError
 from headrace.inbox import Inbox
 from headrace.order import ENTRY, HURRY, RETIRING, STOP, Work, encode
 from headrace.record import Cause, Failure
+from headrace.signals import STOP_SIGNALS
 from headrace.worker import Exit
 from headrace.write import Reclaim
 
 _log = logging.getLogger("headrace")
 
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _STOP, _OVER = object(), object()
 _USAGE = 2
 _FIRST_PAUSE = 0.5
@@ -70,7 +69,8 @@ class Supervisor:
         Returns:
             The exit code: 0, or 2 if the children say that they cannot work like this.
         """
-        with self._inbox.signals(*_STOP_SIGNALS):
+        with self._inbox.signals(*STOP_SIGNALS):
+            self._app.open()
             for _ in range(self._processes):
                 self._hire()
             while self._inbox.get() is not _OVER:
@@ -172,7 +172,8 @@ class Supervisor:
         _log.warning("worker process %d ended: %s", child.pid, death.end)
         message = f"the worker process {child.pid} ended: {death.end}"
         evidence = Failure(cause=Cause.LEASE_LOST, message=message, logs=death.logs, holder=holder)
-        self._reclaim(Reclaim(holder, evidence))
+        # An engine that failed says nothing about the jobs: none of them is to be suspected.
+        self._reclaim(Reclaim(holder, evidence, counted=code != Exit.ENGINE))
 
     def _reclaim(self, write: Reclaim) -> None:
         for _ in range(_RECLAIM_TRIES):

@@ -12,8 +12,9 @@ from msgspec import Raw, structs
 
 from headrace.callers import refuse_on_loop
 from headrace.codec import Parameters, Returns
-from headrace.errors import PayloadTooLarge
+from headrace.errors import InvalidArguments, PayloadTooLarge
 from headrace.job import Job
+from headrace.json_form import MISFITS, describe
 from headrace.message import Message
 from headrace.options import Given, Options
 
@@ -107,13 +108,28 @@ class Task(Generic[P, R_co, F_co]):
             InvalidArguments: the arguments do not fit; the message names the parameter.
             PayloadTooLarge: they are over the limit.
         """
-        body = self.parameters.encode(args, kwargs)
-        if len(body) > self.max_payload:
-            raise PayloadTooLarge(
-                f"{self.name}: the arguments take {len(body)} bytes, over the limit of"
-                f" {self.max_payload} (max_payload); store the data and pass where it is"
-            )
-        return Call(self, body)
+        return self._call(self.parameters.encode(args, kwargs))
+
+    def call_json(self, body: bytes | Raw) -> Call[R_co]:
+        """Return a call whose arguments are JSON already, for those who were sent them.
+
+        Args:
+            body: a JSON object of the arguments by parameter name, in UTF-8.
+
+        Raises:
+            InvalidArguments: it is no JSON, or does not fit; the message names the parameter.
+            PayloadTooLarge: it is over the limit, white space apart.
+        """
+        try:
+            compact = msgspec.json.format(str(body, "utf-8"), indent=-1).encode()
+        except MISFITS as error:
+            raise InvalidArguments(
+                f"the arguments of {self.name} are no JSON: {describe(error)}; write an object by"
+                """ parameter name, such as {"path": "cat.jpg"}"""
+            ) from None
+        call = self._call(compact)
+        self.parameters.decode(compact)
+        return call
 
     def using(self, **options: Unpack[Given]) -> Task[P, R_co, F_co]:
         """Return a copy of the task with other options: `task.using(delay=60).submit(...)`.
@@ -125,6 +141,14 @@ class Task(Generic[P, R_co, F_co]):
             InvalidOption: a name is unknown, or a value makes no sense.
         """
         return replace(self, options=self.options.changed(options))
+
+    def _call(self, body: bytes) -> Call[R_co]:
+        if len(body) > self.max_payload:
+            raise PayloadTooLarge(
+                f"{self.name}: the arguments take {len(body)} bytes, over the limit of"
+                f" {self.max_payload} (max_payload); store the data and pass where it is"
+            )
+        return Call(self, body)
 
 
 class Call(msgspec.Struct, Generic[R_co], frozen=True):

@@ -149,11 +149,17 @@ class Reclaimed(msgspec.Struct, frozen=True):
 class Reclaim(Write[Reclaimed], frozen=True):
     """Take back every lease of a worker that is known to be dead, without waiting for it to expire.
 
-    Each job counts a lost lease, with `failure` as the evidence.
+    Each job has `failure` in its history, as the evidence.
+
+    Attributes:
+        holder: the worker's name.
+        failure: how it died.
+        counted: whether each job counts a lost lease; not if it died of something else than jobs.
     """
 
     holder: str
     failure: Failure
+    counted: bool = True
 
 
 # Changes to jobs and queues -----------------------------------------------------------------------

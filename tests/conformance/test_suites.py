@@ -74,8 +74,8 @@ def forgets_the_wish(original: Any) -> Any:
 
 
 def never_suspects(original: Any) -> Any:
-    def forsaken(*given: Any) -> Job:
-        changed: Job = original(*given)
+    def forsaken(*given: Any, **named: Any) -> Job:
+        changed: Job = original(*given, **named)
         return replace(changed, lost=0)
 
     return forsaken

@@ -15,13 +15,13 @@ import msgspec
 from headrace import App
 from headrace.record import Filter, Record
 from headrace.task import Call
-from tests.faults import labour, planted, witness
+from tests.faults import labour, plants, witness
 from tests.faults.history import Event, History, Type, read
 from tests.faults.processes import Process, Processes, until
 from tests.faults.storage import SmallDisk
 
 APP = "tests.faults.labour:app"
-COMMAND_LINE = "from headrace.cli import main; main()"
+COMMAND_LINE = "from headrace.cli.start import main; main()"
 LEASE = 1.0
 GRACE = 10.0
 PATIENCE = 60.0
@@ -101,7 +101,7 @@ class Fleet:
             **self.environment,
             "HEADRACE_URL": self._url,
             witness.HISTORY: str(self._path),
-            planted.BUG: bug,
+            plants.BUG: bug,
             **{f"HEADRACE_{k.upper()}": str(v) for k, v in (self._settings | settings).items()},
         }
         if self._disk is not None:

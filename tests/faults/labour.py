@@ -17,7 +17,7 @@ from pathlib import Path
 
 from headrace import App, Context, Retry
 from headrace.errors import LeaseLost
-from tests.faults import planted, witness
+from tests.faults import plants, witness
 from tests.faults.history import History, Type
 
 CHILDREN = 1_000_000_000
@@ -29,7 +29,7 @@ EXIT_CODE = 41
 
 if witness.HISTORY in os.environ:  # a process that a test started, and not the test itself
     witness.testify()
-    planted.plant(os.environ.get(planted.BUG, ""))
+    plants.plant(os.environ.get(plants.BUG, ""))
 
 app = App()
 SOON = Retry(attempts=100, delay=0.05, factor=1.0)

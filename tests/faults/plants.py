@@ -1,25 +1,59 @@
-"""Bugs to plant in the SQLite engine, so that a test can show that it would find them.
+"""Bugs to plant into what we test, so that a test can show that it would find them.
 
-Each function changes the engine's classes; `planted` undoes it, a process that ends need not.
+`planted` has one for a block, `plant` for the life of a process.
 """
 
 import contextlib
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 from unittest.mock import patch
 
 import apsw
+from msgspec import Raw
 
+from headrace.engine import Tx
 from headrace.engines.sqlite import SQLiteEngine, database, settling
 from headrace.engines.sqlite.ballast import Ballast
 from headrace.engines.sqlite.plan import Plan, do
 from headrace.engines.sqlite.wal import Wal
 from headrace.engines.sqlite.writer import Writer
 from headrace.errors import EngineError, HeadraceError, OutcomeUnknown
+from headrace.intake import Intake, Jobs
+from headrace.record import State
 from headrace.reply import Reply, resolve_all
-from headrace.write import Settle
+from headrace.task import Call
+from headrace.worker.execution import Execution
+from headrace.worker.fetcher import Fetcher
+from headrace.worker.heartbeat import Heartbeat
+from headrace.worker.run import Run
+from headrace.worker.settler import Settler
+from headrace.worker.site import Site
+from headrace.worker.worker import Worker
+from headrace.write import Settle, Settlement
 
 Plant = contextlib.AbstractContextManager[Any]
+
+BUG = "FAULT_BUG"
+"""The environment variable that names the bug of a process."""
+
+
+def plant(name: str) -> None:
+    """Give this process a bug for as long as it lives; "" is none."""
+    if name:
+        contextlib.ExitStack().enter_context(PLANTS[name]())
+
+
+@contextlib.contextmanager
+def planted(name: str) -> Iterator[None]:
+    """Have the bug of that name for a block; "" is none."""
+    with PLANTS[name]() if name else contextlib.nullcontext():
+        yield
+
+
+# Of the engine ------------------------------------------------------------------------------------
 
 
 def answer_before_the_commit() -> Plant:
@@ -95,21 +129,96 @@ def settle_stale_leases() -> Plant:
     return patch.object(settling, "_fresh", believe)
 
 
+# Of workers and submitters ------------------------------------------------------------------------
+
+
+def settles_first() -> Plant:
+    """Call a job succeeded when its run begins, not when it ends."""
+    begin = Execution._begin
+
+    def _begin(self: Execution, run: Run) -> Any:
+        arguments = begin(self, run)
+        done = Settlement(lease=run.lease, to=State.SUCCEEDED, result=Raw(b"0"))
+        self._settler.put(run, done)
+        return arguments
+
+    return patch.object(Execution, "_begin", _begin)
+
+
+def ignores_token() -> Plant:
+    """Accept settlements of stale leases."""
+    both = contextlib.ExitStack()
+    both.enter_context(settle_stale_leases())
+    both.enter_context(patch.object(Heartbeat, "_lose", lambda *_: None))
+    return both
+
+
+def acknowledges_early() -> Plant:
+    """Call jobs accepted before they are committed."""
+    send = Intake.send
+
+    def early(
+        self: Intake, calls: Sequence[Call[Any]], tx: Tx | None = None
+    ) -> tuple[Reply[Any], Jobs]:
+        def later() -> None:
+            time.sleep(0.5)
+            send(self, calls, tx)
+
+        threading.Thread(target=later, daemon=True).start()
+        return Reply.of(None), []
+
+    return patch.object(Intake, "send", early)
+
+
+def runs_suspects_together() -> Plant:
+    """Run a job that has lost a lease beside others."""
+    return patch.object(Fetcher, "_run_alone", lambda self, run: self._hand_out([run]))
+
+
+def drops_at_stop() -> Plant:
+    """Exit at once when it is told to stop."""
+
+    def stop(*_: object, **__: object) -> NoReturn:
+        os._exit(0)
+
+    return patch.object(Worker, "stop", stop)
+
+
+def never_beats() -> Plant:
+    """Let leases expire under their runs."""
+    return patch.object(Heartbeat, "beat", lambda _: 1.0)
+
+
+def forgets_when_full() -> Plant:
+    """Throw outcomes away that cannot be written now."""
+
+    def _keep(self: Settler, batch: Sequence[tuple[Run, Settlement]], _: BaseException) -> None:
+        self._leases.drop([run for run, _ in batch])
+
+    return patch.object(Settler, "_keep", _keep)
+
+
+def ignores_unknown_outcomes() -> Plant:
+    """Go on when nobody knows what the engine has written."""
+    return patch.object(Site, "engine_failed", lambda *_: None)
+
+
 PLANTS: dict[str, Callable[[], Plant]] = {
-    plant.__name__: plant
-    for plant in (
+    bug.__name__: bug
+    for bug in (
         answer_before_the_commit,
         commit_one_by_one,
         call_the_unknown_failed,
         overlook_a_full_disk,
         spend_nothing,
         settle_stale_leases,
+        settles_first,
+        ignores_token,
+        acknowledges_early,
+        runs_suspects_together,
+        drops_at_stop,
+        never_beats,
+        forgets_when_full,
+        ignores_unknown_outcomes,
     )
 }
-
-
-@contextlib.contextmanager
-def planted(name: str) -> Iterator[None]:
-    """Plant the bug of that name; an empty name plants none."""
-    with PLANTS[name]() if name else contextlib.nullcontext():
-        yield

@@ -8,11 +8,11 @@ from tests.style.source import PACKAGE, Function, Source
 Documented = Function | ast.ClassDef
 
 
-def exported_modules(init: Source) -> set[str]:
-    """Name the modules of headrace that its __init__ exports from."""
+def exported_modules(public: Source) -> set[str]:
+    """Name the modules of headrace whose names are public."""
     return {
         node.module
-        for node in ast.walk(init.tree)
+        for node in ast.walk(public.tree)
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("headrace.")
     }
 
@@ -40,7 +40,7 @@ def _source(module: str) -> Source:
 
 
 def test_exported_modules_are_documented() -> None:
-    modules = exported_modules(_source("headrace"))
+    modules = exported_modules(_source("headrace.public"))
     assert [fault for module in sorted(modules) for fault in undocumented(_source(module))] == []
 
 
@@ -58,5 +58,5 @@ def test_rule_finds_what_is_not_documented() -> None:
 
 
 def test_rule_follows_the_exports() -> None:
-    init = Source("headrace", "from headrace.app import App\nfrom typing import Any\n")
-    assert exported_modules(init) == {"headrace.app"}
+    public = Source("public", "from headrace.app import App\nfrom typing import Any\n")
+    assert exported_modules(public) == {"headrace.app"}

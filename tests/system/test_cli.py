@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from headrace.signals import STOP_SIGNALS, held
 
 PROGRAM = """
 import time
@@ -152,6 +155,27 @@ def test_a_signal_ends_workers_and_the_job_in_hand_is_finished(
     assert not any(child.is_running() for child in children)
     (shown,) = json.loads(shell.run("jobs", "show", job, "--json").stdout)["jobs"]
     assert (shown["state"], shown["attempt"], shown["lost"]) == ("succeeded", 1, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_at_any_moment_of_the_start_ends_workers_cleanly(
+    shell: Shell, number: signal.Signals
+) -> None:
+    shell.run("submit", "shop.py", "paint", '{"what": "cat"}')
+    for milliseconds in range(0, 500, 100):
+        with held():  # as if the interpreter itself had begun to heed signals at once
+            worker = shell.start("worker", "shop.py")
+        time.sleep(milliseconds / 1000)
+        for process in (psutil.Process(worker.pid), *family(worker)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        ended = finish(worker)
+        assert ended.returncode == 0, (milliseconds, ended.stderr)
+        assert ended.stderr.count("\n") <= 1, (milliseconds, ended.stderr)  # what it will do
+    (job,) = json.loads(shell.run("jobs", "list", "--json").stdout)["jobs"]
+    assert job["state"] in ("ready", "succeeded")
+    assert job["lost"] == 0
 
 
 def test_ctrl_c_ends_a_wait(shell: Shell) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -243,13 +241,6 @@ def test_the_environment_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_URL", "memory:")
     assert repr(App()) == "<App memory: with 0 tasks>"
     assert App("sqlite:///x.db").config.url == "sqlite:///x.db"
-
-
-def test_importing_the_package_brings_nothing_heavy_along() -> None:
-    heavy = {"asyncio", "apsw", "click", "cronsim", "rich", "pydantic", "multiprocessing"}
-    program = f"import sys, headrace; print(*sorted({heavy} & sys.modules.keys()))"
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert found.stdout.split() == []
 
 
 def test_a_diverted_app_is_elsewhere_until_the_block_ends(app: App, echo: Echo) -> None:

@@ -14,11 +14,12 @@ from headrace.child import Child
 from headrace.errand import ANSWER, NOTE, Answer, Errand, decode_answer
 from headrace.errand import encode as encode_errand
 from headrace.order import ENTRY, RETIRING, STOP, Serve, Work, encode
+from headrace.signals import STOP_SIGNALS
 from tests.unit.waiting import until
 from tests.unit.worker.stage import lease
 
 PROGRAM = """
-import os, time
+import os, signal, time
 from headrace import App, Context
 
 app = App("sqlite:///jobs.db", poll=0.05, grace=5.0)
@@ -97,6 +98,32 @@ def test_signals_do_not_end_a_child_that_serves(spawn: Spawn) -> None:
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
     child.channel.send(request)
+    assert child.channel.receive() is not None
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_ends_a_worker_that_has_not_begun(
+    app: App, spawn: Spawn, tmp_path: Path, number: signal.Signals
+) -> None:
+    with (tmp_path / "program.py").open("a") as program:
+        program.write(f"signal.raise_signal({int(number)})\n")
+        program.write("raise AssertionError('it went on')\n")
+    job = app.registry.get("add").submit(4)
+    child = spawn(Work(target="program.py", holder=app.ids.nonce()))
+    psutil.Process(child.pid).send_signal(number)  # perhaps before its first instruction
+    assert child.wait(60) == 0
+    assert child.evidence().logs == ()
+    assert job.refresh().state == "ready"
+
+
+@pytest.mark.usefixtures("app")
+def test_a_signal_during_its_import_does_not_end_a_child_that_serves(
+    spawn: Spawn, tmp_path: Path
+) -> None:
+    with (tmp_path / "program.py").open("a") as program:
+        program.write("signal.raise_signal(signal.SIGTERM)\nsignal.raise_signal(signal.SIGINT)\n")
+    child = spawn(Serve("program.py"))
+    child.channel.send(encode_errand(Errand(lease(task="add", body=b'{"n": 1}'))))
     assert child.channel.receive() is not None
 
 

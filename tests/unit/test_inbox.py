@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from headrace.inbox import Inbox
+from headrace.signals import held
 
 
 def test_messages_arrive_in_order() -> None:
@@ -33,6 +34,14 @@ def test_signals_arrive_while_the_block_lasts() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert inbox.get() is signal.SIGINT
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_was_held_back_arrives() -> None:
+    inbox = Inbox()
+    with held():
+        signal.raise_signal(signal.SIGTERM)  # to this thread: others hold nothing back
+        with inbox.signals(signal.SIGTERM):
+            assert inbox.get() is signal.SIGTERM
 
 
 def test_a_signal_that_wakes_nobody_arrives_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from headrace.errors import InvalidOption
-from headrace.message import Retention
+from headrace.message import NO_TIMEOUT, Retention
 from headrace.options import Given, Options
 from headrace.retry import Retry, RetryPolicy
 
@@ -68,6 +68,9 @@ def test_what_the_task_declares_stays_with_the_task() -> None:
     declared = Options(retry=Retry(attempts=9), timeout=60)
     assert declared.envelope("mail", declared).retry is None
     assert declared.envelope("mail", declared).timeout is None
+    assert declared.changed({"timeout": None}).envelope("mail", declared).timeout == NO_TIMEOUT
+    unlimited = Options()
+    assert unlimited.changed({"timeout": None}).envelope("mail", unlimited).timeout is None
     changed = declared.changed({"timeout": 5, "retry": Retry(attempts=1)})
     assert changed.envelope("mail", declared).timeout == 5
     assert changed.envelope("mail", declared).retry == RetryPolicy(attempts=1)

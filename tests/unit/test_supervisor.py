@@ -158,6 +158,15 @@ def test_a_child_that_dies_is_replaced_and_its_leases_are_given_back(
     assert case.events.count("process.ended") == 1
 
 
+@pytest.mark.parametrize(("code", "counted"), [(1, True), (75, False), (76, True)])
+def test_only_the_engines_own_failure_is_counted_against_no_job(
+    make: Make, code: int, *, counted: bool
+) -> None:
+    case = make(f"if number == 1: sys.exit({code})" + OBEY)
+    until(lambda: case.reclaims, "the leases to be given back")
+    assert [reclaim.counted for reclaim in case.reclaims] == [counted]
+
+
 def test_giving_back_is_tried_again(make: Make) -> None:
     case = make(f"if number == 1:\n    os._exit(9)\n{OBEY}")
     case.failures = [EngineBusy("locked"), EngineBusy("locked")]

@@ -6,11 +6,14 @@ import asyncio
 import dataclasses
 import inspect
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from headrace.app import App
+from headrace.context import Context
 from headrace.errors import (
     BlockingCall,
     InvalidArguments,
@@ -129,3 +132,55 @@ def test_a_call_is_data(app: App) -> None:
     assert task.call("x") == task.call("x")
     assert task.call("x") != task.call("y")
     assert task.call("x").message("1").id == "1"
+
+
+@dataclasses.dataclass
+class Price:
+    amount: Decimal
+
+
+def ship(ctx: Context, price: Price, *, pieces: int = 1) -> str:
+    return f"{ctx.attempt} {price} {pieces}"
+
+
+def test_a_call_of_json_is_the_call_of_its_arguments(app: App) -> None:
+    task = app.task(ship)
+    sent = b'{ "price": {"amount": "1.10"},\n "pieces": 2 }'
+    for body in (sent, Raw(sent)):
+        assert task.call_json(body) == task.call(Price(Decimal("1.10")), pieces=2)
+
+
+def test_a_number_stays_as_it_was_written(app: App) -> None:
+    @app.task
+    def pay(amount: Decimal) -> None: ...
+
+    body = b'{"amount":1.10000000000000000001}'
+    assert pay.call_json(body).body == body
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b'{"price": {"amount": "much"}}', r"ship: .* at \.price\.amount"),
+        (b'{"price": {"amount": "1"}, "pieces": "x"}', r"ship: .* at \.pieces"),
+        (b'{"price": {"amount": "1"}, "piece": 1}', "`piece`"),
+        (b'{"price": {"amount": "1"}, "ctx": 1}', "`ctx`"),
+        (b"{}", "`price`"),
+        (b"[]", "ship: expected `object`"),
+        (b"", "are no JSON"),
+        (b'{"price"', "are no JSON"),
+        (b'{"price": "\xff"}', "are no JSON"),
+        (b"[" * 100_000, "are no JSON"),
+        (b"{} {}", "are no JSON"),
+    ],
+)
+def test_json_that_does_not_fit_is_refused(app: App, body: bytes, says: str) -> None:
+    with pytest.raises(InvalidArguments, match=says):
+        app.task(ship).call_json(body)
+
+
+def test_json_has_the_same_limit_without_its_white_space() -> None:
+    task = App("memory:", max_payload=1000).task(double)
+    assert len(task.call_json(b'{"path": "' + b"x" * 985 + b'"' + b" " * 5000 + b"}").body) <= 1000
+    with pytest.raises(PayloadTooLarge, match="max_payload"):
+        task.call_json(b'{"path": "' + b"x" * 1000 + b'"}')

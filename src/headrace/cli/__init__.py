@@ -1,5 +1,1 @@
 """The command line: `headrace`."""
-
-from headrace.cli.main import main
-
-__all__ = ["main"]

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
+from headrace import signals
 from headrace.cli.exits import Exit
 from headrace.cli.text import one_line
 from headrace.config import Config
@@ -131,8 +132,11 @@ def _tell(error: BaseException) -> None:
     help="Any other setting, such as durability=crash; for several, repeat it.",
 )
 @click.version_option(package_name="headrace", message="headrace %(version)s")
-def main(url: str | None, settings: tuple[str, ...]) -> None:
+@click.pass_context
+def main(ctx: click.Context, /, url: str | None, settings: tuple[str, ...]) -> None:
     """Bring work to the workers: submit jobs, run them, and see what became of them."""
+    if ctx.invoked_subcommand != "worker":  # which ends in order from its first line on
+        signals.release()
     given = dict(_setting(text) for text in settings)
     if url is not None:
         given["url"] = url

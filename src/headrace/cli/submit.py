@@ -6,17 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-import msgspec
 
 from headrace.app import App
 from headrace.cli import portrait
 from headrace.cli.output import document, say
 from headrace.cli.program import open_program
 from headrace.cli.text import plain
-from headrace.errors import InvalidArguments, PayloadTooLarge
 from headrace.job import Job
-from headrace.registry import AnyTask
-from headrace.task import Call
 
 
 @click.command()
@@ -56,7 +52,7 @@ def submit(  # noqa: PLR0913 - one for each thing that a user may say
     """
     with open_program(app, ctx) as program:
         chosen = program.registry.get(task).using(**_options(options))
-        (job,) = program.submit([_call(chosen, arguments)])
+        (job,) = program.submit([chosen.call_json(arguments.encode(errors="surrogateescape"))])
         if waits:
             say(f"job {job.id}")
             _wait(job, timeout)
@@ -88,24 +84,6 @@ def _header(text: str) -> tuple[str, str]:
     if not equals:
         raise click.UsageError(f"--header {text!r} is not NAME=TEXT")
     return name, value
-
-
-def _call(task: AnyTask, text: str) -> Call[Any]:
-    """Return a call with arguments that are JSON already, checked by the task's own types."""
-    try:
-        body = msgspec.json.encode(msgspec.json.decode(text))
-    except (ValueError, RecursionError) as error:
-        raise InvalidArguments(
-            f"the arguments of {task.name} are no JSON ({error}); write an object by parameter"
-            """ name, such as '{"path": "cat.jpg"}'"""
-        ) from None
-    task.parameters.decode(body)
-    if len(body) > task.max_payload:
-        raise PayloadTooLarge(
-            f"{task.name}: the arguments take {len(body)} bytes, over the limit of"
-            f" {task.max_payload} (max_payload); store the data and pass where it is"
-        )
-    return Call(task, body)
 
 
 def _wait(job: Job[Any], timeout: float | None) -> None:

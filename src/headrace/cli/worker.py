@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import click
 
+from headrace.cli.exits import Exit
 from headrace.cli.output import say
 from headrace.cli.program import open_program
 from headrace.cli.text import plain
 from headrace.message import check_name
 from headrace.order import Work
+from headrace.signals import interrupting
 from headrace.supervisor import Supervisor
 
 
@@ -48,7 +51,11 @@ def worker(ctx: click.Context, /, app: str, processes: int, queues: str, **limit
     second signal hurries.
     """
     names = tuple(check_name("queue", name.strip()) for name in queues.split(",") if name.strip())
-    program = open_program(app, ctx)
+    try:
+        with interrupting():
+            program = open_program(app, ctx)
+    except KeyboardInterrupt:
+        return Exit.OK  # nothing has begun that would have to end
     work = Work(
         target=app,
         queues=names,
@@ -58,7 +65,7 @@ def worker(ctx: click.Context, /, app: str, processes: int, queues: str, **limit
     )
     shown = ", ".join(names or sorted({task.options.queue for task in program.registry}))
     say(f"headrace: {processes} worker process(es), queues: {shown}, {plain(program.config.url)}")
-    with program:
+    with closing(program):
         return Supervisor(program, work, processes).run()
 
 

@@ -8,7 +8,14 @@ import pytest
 from headrace.engine import Engine
 from headrace.errors import HeadraceError
 from headrace.message import Retention
-from headrace.record import Failure, Filter, Record, State
+from headrace.record import (
+    FIRST_ATTEMPTS_KEPT,
+    LAST_ATTEMPTS_KEPT,
+    Failure,
+    Filter,
+    Record,
+    State,
+)
 from headrace.testing.clock import ManualClock
 from headrace.testing.steps import (
     PATIENCE,
@@ -162,6 +169,19 @@ class ChangeSuite:
         assert not back.history[-1].counted
         assert claim_one(engine).attempt == 1
         assert depth(engine).depth == 1
+
+    def test_of_a_long_history_the_beginning_and_the_end_are_kept(self, engine: Engine) -> None:
+        send(engine, "a")
+        limit = FIRST_ATTEMPTS_KEPT + LAST_ATTEMPTS_KEPT
+        for number in range(1, limit + 11):
+            if number == limit + 1:
+                assert len(record(engine, "a").history) == limit
+            fail(engine, claim_one(engine), cause="snooze")
+        kept = record(engine, "a")
+        numbers = [entry.number for entry in kept.history]
+        newest = range(limit + 11 - LAST_ATTEMPTS_KEPT, limit + 11)
+        assert numbers == [*range(1, FIRST_ATTEMPTS_KEPT + 1), *newest]
+        assert kept.attempt == limit + 10
 
     def test_only_scheduled_and_dead_jobs_are_retried(self, engine: Engine) -> None:
         send(engine, "done", "gone", "run", "wait")

@@ -22,6 +22,7 @@ from headrace.testing.steps import (
     state,
 )
 from headrace.write import (
+    LOST_LEASES_LIMIT,
     CancelJobs,
     Extend,
     Lease,
@@ -53,6 +54,17 @@ class LostLeaseSuite:
         assert (lost.failure.cause, lost.failure.message) == ("crash", "exit code 139")
         assert lost.failure.holder == "dead"
         assert not lost.counted
+
+    def test_what_no_job_is_to_blame_for_is_not_counted(self, engine: Engine) -> None:
+        send(engine, "a", "b")
+        for _ in range(2 * LOST_LEASES_LIMIT):
+            assert len(claim(engine, 2)) == 2  # nor is either suspected, and given alone
+            answer = apply(engine, Reclaim("worker-1", CRASH, counted=False))
+            assert sorted(labels(answer.returned)) == ["a", "b"]
+        kept = record(engine, "a")
+        assert (kept.state, kept.lost, kept.attempt) == (State.READY, 0, 0)
+        assert [entry.failure.cause for entry in kept.history] == ["crash"] * 2 * LOST_LEASES_LIMIT
+        assert not kept.history[0].counted
 
     def test_a_reclaimed_lease_is_fenced(self, engine: Engine) -> None:
         send(engine, "a")

@@ -97,7 +97,8 @@ class Script:
 
     def reclaim(self) -> Reclaim:
         """Return the end of a worker."""
-        return Reclaim(self._dice.choice(HOLDERS), Failure(cause="crash", message="exit code 9"))
+        failure = Failure(cause="crash", message="exit code 9")
+        return Reclaim(self._dice.choice(HOLDERS), failure, counted=self._dice.random() < 0.7)
 
     def _send(self) -> Send:
         return Send(tuple(self._message() for _ in range(1 + self._dice.randrange(3))))

@@ -10,8 +10,10 @@ class Exit(IntEnum):
 
     Attributes:
         CLEAN: asked to stop, and everything was handed back.
-        ENGINE: the engine failed; only a new process can know what was written.
+        ENGINE: the engine failed; only a new process can know what was written. What it held
+            is given back uncounted: no job is to blame.
         STUCK: a run outlived its timeout and cannot be stopped; only the process's end ends it.
+            The rest was handed back before, so this run alone counts a lost lease.
         RECYCLED: it ran as many jobs, or grew as large, as it should.
     """
 

@@ -44,7 +44,7 @@ def make_run(lease: Lease, recipes: Recipes, sent: float, seconds: float) -> Run
     """
     message = lease.message
     recipe = recipes.of(message.task)
-    timeout = recipe.timeout if message.timeout is None else message.timeout
+    timeout = recipe.timeout if message.timeout is None else message.timeout or None
     until = lease_until(sent, message.lease or seconds)
     return Run(lease, recipe, until, timeout, claimed=sent)
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from headrace import App
-from headrace.cli import main
+from headrace.cli.main import main
 from headrace.record import Failure, State
 from headrace.task import Task
 from headrace.write import Settle, Settlement

@@ -30,7 +30,7 @@ def test_a_command_says_of_itself_what_the_list_says(name: str) -> None:
 
 def test_help_imports_neither_an_engine_nor_rich() -> None:
     code = (
-        "import sys; from headrace.cli import main\n"
+        "import sys; from headrace.cli.main import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "print([name for name in ('apsw', 'rich', 'asyncio') if name in sys.modules],"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from headrace import App
 from headrace.cli.exits import Exit
 from headrace.order import Work
+from headrace.signals import STOP_SIGNALS
 from tests.unit.cli.conftest import Terminal
 
 PROGRAM = (
@@ -68,6 +70,16 @@ def test_options(terminal: Terminal, supervisor: Recorder) -> None:
 def test_the_supervisors_code_is_the_commands(terminal: Terminal, supervisor: Recorder) -> None:
     supervisor.code = 2
     assert terminal("worker", "shop.py").exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_before_there_is_anything_to_end(
+    terminal: Terminal, supervisor: Recorder, number: signal.Signals
+) -> None:
+    (terminal.folder / "shop.py").write_text(f"import signal\nsignal.raise_signal({int(number)})\n")
+    result = terminal("worker", "shop.py")
+    assert (result.exit_code, result.stdout, result.stderr) == (Exit.OK, "", "")
+    assert supervisor.told == []
 
 
 @pytest.mark.parametrize(

@@ -68,13 +68,14 @@ def make(app: App) -> Iterator[Callable[..., Case]]:
 
 def test_runs_go_to_the_pool_of_their_task(make: Callable[..., Case]) -> None:
     case = make()
-    case.engine.claims = [(lease(1), lease(2, task="adouble"), lease(3, timeout=5.0))]
+    limited, unlimited = lease(3, timeout=5.0), lease(4, timeout=0.0)
+    case.engine.claims = [(lease(1), lease(2, task="adouble"), limited, unlimited)]
     case.fetcher.start()
-    until(lambda: len(case.leases) == 3, "the runs")
-    until(lambda: case.tasks.runs and len(case.threads.runs) == 2, "the pools to get them")
-    assert [run.job_id for run in case.threads.runs] == ["job-1", "job-3"]
+    until(lambda: len(case.leases) == 4, "the runs")
+    until(lambda: case.tasks.runs and len(case.threads.runs) == 3, "the pools to get them")
+    assert [run.job_id for run in case.threads.runs] == ["job-1", "job-3", "job-4"]
     assert [run.job_id for run in case.tasks.runs] == ["job-2"]
-    assert [run.timeout for run in case.threads.runs] == [60, 5]
+    assert [run.timeout for run in case.threads.runs] == [60, 5, None]
 
 
 def test_our_deadline_counts_from_before_the_claim(make: Callable[..., Case]) -> None:

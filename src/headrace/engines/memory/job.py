@@ -6,7 +6,15 @@ import msgspec
 from msgspec.structs import replace
 
 from headrace.message import Message, Retention
-from headrace.record import Attempt, Cause, Failure, Record, State
+from headrace.record import (
+    FIRST_ATTEMPTS_KEPT,
+    LAST_ATTEMPTS_KEPT,
+    Attempt,
+    Cause,
+    Failure,
+    Record,
+    State,
+)
 from headrace.write import LOST_LEASES_LIMIT, Lease, Settlement
 
 _KEPT = Retention()
@@ -125,12 +133,12 @@ def settled(job: Job, settlement: Settlement, now: float) -> Job:
     return postponed(job, now + waits, now)
 
 
-def forsaken(job: Job, failure: Failure, now: float) -> Job:
+def forsaken(job: Job, failure: Failure, now: float, *, counted: bool = True) -> Job:
     """Return what a lost lease makes of a running job; `failure` is the evidence."""
     evidence = replace(failure, holder=failure.holder or job.holder)
     job = _told(job, evidence, now, counted=False)
-    job = replace(job, lost=job.lost + 1, claim="", holder="")
-    if job.lost >= LOST_LEASES_LIMIT:
+    job = replace(job, lost=job.lost + counted, claim="", holder="")
+    if counted and job.lost >= LOST_LEASES_LIMIT:
         return _ended(job, State.DEAD, replace(evidence, cause=Cause.CRASH_LOOP), now)
     if job.cancelling is not None:
         return cancelled(job, Cause.CANCELLED, job.cancelling, now)
@@ -160,7 +168,7 @@ def redriven(job: Job, now: float) -> Job:
         attempt=0,
         lost=0,
         failure=cause,
-        history=(*job.history, entry),
+        history=_remembered(job, entry),
         finished_at=None,
         kept_until=None,
     )
@@ -195,7 +203,14 @@ def _told(job: Job, failure: Failure | None, now: float, *, counted: bool) -> Jo
     if failure is None:
         return job
     entry = Attempt(number=job.attempt + 1, ended_at=now, failure=failure, counted=counted)
-    return replace(job, failure=failure, history=(*job.history, entry))
+    return replace(job, failure=failure, history=_remembered(job, entry))
+
+
+def _remembered(job: Job, entry: Attempt) -> tuple[Attempt, ...]:
+    """Return the history with one more entry: its beginning and its end, for it may be endless."""
+    history = (*job.history, entry)
+    first, rest = history[:FIRST_ATTEMPTS_KEPT], history[FIRST_ATTEMPTS_KEPT:]
+    return (*first, *rest[-LAST_ATTEMPTS_KEPT:])
 
 
 def _ended(job: Job, state: State, failure: Failure | None, now: float) -> Job:

@@ -160,7 +160,8 @@ class Writer:
         returned: list[str] = []
         dead: list[str] = []
         for job in self._jobs.held_by(write.holder):
-            after = self._end(life.forsaken(job, write.failure, self._clock.now()))
+            now, counted = self._clock.now(), write.counted
+            after = self._end(life.forsaken(job, write.failure, now, counted=counted))
             if after.state is State.READY:
                 returned.append(job.id)
             elif after.state is State.DEAD:

@@ -1,7 +1,17 @@
-"""Ceiling: what SQLite itself gives for the same work, as `headrace bench` prints it.
+"""Ceiling: what SQLite itself gives for the same work, as every benchmark of ours prints it.
 
 One table, one connection, one thread, a transaction a batch: no validation, no options, no
-heartbeats. Nothing durable on this file can be faster from Python by much.
+heartbeats. It stores what a job needs, finds a job by its id and the next jobs of a queue by
+priority, checks the fencing token when it settles, and syncs as the durability asks. Nothing
+durable on this file can be faster from Python by much. What was tried to get here, on two cores:
+
+- one `json_each` statement a batch instead of `executemany` sends 1.6 times as fast;
+- ids that grow (UUIDv7) instead of random ones: 1.5 times;
+- settling one batch and claiming the next in one transaction: 1.1 times;
+- claiming by a range of row numbers, not through the index that the claim changes: 1.2 times;
+- no index over leases: a ceiling needs no reaper (with it, 0.86 of the rate);
+- no gain: settling by `json_each`, `values` or upsert; `without rowid`; other page sizes; a
+  larger cache; rarer checkpoints; memory-mapped reads; an exclusive lock; prefilled columns.
 """
 
 from __future__ import annotations
@@ -11,6 +21,7 @@ from pathlib import Path
 from typing import cast
 
 import apsw
+import msgspec
 
 from headrace.engines.sqlite.database import Durability
 from headrace.engines.sqlite.plan import document
@@ -45,8 +56,11 @@ _SETTLE = """
 update job set state = 2, lease_until = null, result = ?, finished_at = ?
 where seq = ? and state = 1 and token = ?
 """
+_PROOF = "select count(*) from job where state = 2 and token = 1 and result = body"
 
 _Row = tuple[int, int, str, str]
+
+_decode = msgspec.json.Decoder().decode
 
 
 class Ceiling:
@@ -73,7 +87,14 @@ class Ceiling:
             self._connection.execute(_SEND, (names, now, document(bodies[part]))).fetchall()
 
     def drain(self, now: float) -> int:
-        """Claim and settle every job, with its body as its result; return how many there were."""
+        """Claim, run and settle every job: a run reads its body and returns it as its result.
+
+        Args:
+            now: the time, seconds since 1970 UTC.
+
+        Returns:
+            How many there were.
+        """
         settled: list[tuple[str, float, int, int]] = []
         count = 0
         while True:
@@ -86,8 +107,13 @@ class Ceiling:
             self._connection.execute("commit").fetchall()
             if not rows:
                 return count
-            settled = [(body, now, seq, token) for seq, token, _, body in rows]
+            settled = [(document(_decode(body)), now, seq, token) for seq, token, _, body in rows]
             count += len(rows)
+
+    def proven(self) -> int:
+        """Count the jobs that were settled once, each with its own result."""
+        ((count,),) = self._connection.execute(_PROOF).fetchall()
+        return cast("int", count)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.engines.sqlite.leasing import wake_due
-from headrace.engines.sqlite.life import elect, end_all, groups_of, make_ready
+from headrace.engines.sqlite.life import (
+    HistoryEntry,
+    elect,
+    end_all,
+    groups_of,
+    make_ready,
+    remember,
+)
 from headrace.engines.sqlite.plan import Plan, do, document
 from headrace.errors import DuplicateJob
 from headrace.record import Cause, Failure, State
@@ -87,7 +94,7 @@ def _redrive(job_id: str, seq: int, now: float) -> Plan[None]:
             raise DuplicateJob(text, holder)
         yield do("unique_take", document([(job_id, unique_key)]))
     failure = Failure(cause=Cause.REDRIVEN, message="its attempts start anew")
-    yield do("history_insert", document([(seq, attempts, False, failure)]), now)
+    yield from remember([HistoryEntry(seq, attempts, counted=False, failure=failure)], now)
     chosen = document([seq])
     yield do("forget_tally", chosen)
     yield do("forget_finished", chosen)

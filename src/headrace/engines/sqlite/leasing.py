@@ -175,7 +175,7 @@ def extend(write: Extend, monotonic: float) -> Plan[Extended]:
 def reclaim(write: Reclaim, now: float) -> Plan[Reclaimed]:
     """Take back the leases of a holder that is known to be dead."""
     rows = yield do("running_of_holder", write.holder, len(write.holder) + _NONCE_LENGTH)
-    return (yield from lose(rows, write.failure, now))
+    return (yield from lose(rows, write.failure, now, counted=write.counted))
 
 
 def reap(now: float, monotonic: float) -> Plan[Reclaimed]:

@@ -8,7 +8,13 @@ import msgspec
 
 from headrace.engines.sqlite.plan import Plan, do, document
 from headrace.message import Retention
-from headrace.record import Cause, Failure, State
+from headrace.record import (
+    FIRST_ATTEMPTS_KEPT,
+    LAST_ATTEMPTS_KEPT,
+    Cause,
+    Failure,
+    State,
+)
 from headrace.write import LOST_LEASES_LIMIT, Reclaimed
 
 Group = tuple[int, str]
@@ -122,8 +128,20 @@ def end_all(seqs: Sequence[int], state: State, failure: Failure, now: float) -> 
     yield from end(endings, now)
 
 
+def remember(entries: Sequence[HistoryEntry], now: float) -> Plan[None]:
+    """Add to the histories of jobs, one entry each, and keep their beginnings and their ends."""
+    text = document(entries)
+    yield do("history_insert", text, now)
+    # One step more for each job: what falls out of the newest goes, unless it is of the oldest.
+    yield do("history_bound", text, FIRST_ATTEMPTS_KEPT, LAST_ATTEMPTS_KEPT)
+
+
 def lose(
-    rows: Iterable[tuple[int, str, str, int, int]], failure: Failure, now: float
+    rows: Iterable[tuple[int, str, str, int, int]],
+    failure: Failure,
+    now: float,
+    *,
+    counted: bool = True,
 ) -> Plan[Reclaimed]:
     """Take running jobs from holders that are gone: (seq, claim, id, attempts, lost) each."""
     ids: dict[int, str] = {}
@@ -132,12 +150,13 @@ def lose(
     for seq, claim, job_id, attempts, lost in rows:
         evidence = msgspec.structs.replace(failure, holder=claim.rpartition(".")[0])
         entry = HistoryEntry(seq, attempts + 1, counted=False, failure=evidence)
-        (looped if lost + 1 >= LOST_LEASES_LIMIT else returned).append(entry)
+        (looped if counted and lost + 1 >= LOST_LEASES_LIMIT else returned).append(entry)
         ids[seq] = job_id
     if not ids:
         return Reclaimed()
-    yield do("history_insert", document(looped + returned), now)
-    yield do("tally_add", document([(seq, 0, 1) for seq in ids]))
+    yield from remember(looped + returned, now)
+    if counted:
+        yield do("tally_add", document([(seq, 0, 1) for seq in ids]))
     for entry in looped:
         crash_loop = msgspec.structs.replace(entry.failure, cause=Cause.CRASH_LOOP)
         yield from end_all([entry.seq], State.DEAD, crash_loop, now)

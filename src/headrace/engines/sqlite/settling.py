@@ -18,6 +18,7 @@ from headrace.engines.sqlite.life import (
     groups_of,
     keep_for,
     make_ready,
+    remember,
 )
 from headrace.engines.sqlite.plan import Plan, digits, do, document, numbers, texts
 from headrace.errors import InvalidOption, LeaseLost
@@ -137,7 +138,7 @@ def _end_or_go_on(settlements: Sequence[Settlement], now: float) -> Plan[None]:
         if s.failure is not None
     ]
     if entries:
-        yield do("history_insert", document(entries), now)
+        yield from remember(entries, now)
     counted = [(s.lease.place, 1, 0) for s in settlements if s.counted]
     if counted:
         yield do("tally_add", document(counted))

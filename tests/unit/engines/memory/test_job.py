@@ -8,9 +8,9 @@ import pytest
 from headrace.engines.memory import job as life
 from headrace.engines.memory.job import Job
 from headrace.message import Retention
-from headrace.record import Cause, Failure, State
+from headrace.record import FIRST_ATTEMPTS_KEPT, LAST_ATTEMPTS_KEPT, Cause, Failure, State
 from headrace.testing.steps import message
-from headrace.write import Lease, Settlement
+from headrace.write import LOST_LEASES_LIMIT, Lease, Settlement
 
 NOW = 1000.0
 BOOM = Failure(cause="error", message="boom")
@@ -78,6 +78,20 @@ def test_a_failed_run_goes_into_the_history() -> None:
     assert (entry.number, entry.failure, entry.counted) == (1, BOOM, True)
 
 
+def test_of_a_long_history_the_beginning_and_the_end_are_kept() -> None:
+    job, lease = running()
+    retry = Settlement(lease=lease, to=State.SCHEDULED, failure=BOOM)
+    limit = FIRST_ATTEMPTS_KEPT + LAST_ATTEMPTS_KEPT
+    for number in range(1, limit + 21):
+        if number == limit + 1:
+            assert [entry.number for entry in job.history] == list(range(1, number))
+        job = life.settled(msgspec.structs.replace(job, state=State.RUNNING), retry, NOW)
+    numbers = [entry.number for entry in job.history]
+    assert numbers[:FIRST_ATTEMPTS_KEPT] == list(range(1, FIRST_ATTEMPTS_KEPT + 1))
+    assert numbers[FIRST_ATTEMPTS_KEPT:] == list(range(limit + 21 - LAST_ATTEMPTS_KEPT, limit + 21))
+    assert job.attempt == limit + 20
+
+
 def test_a_lost_lease_is_evidence() -> None:
     job, _ = running()
     for lost in (1, 2):
@@ -89,6 +103,19 @@ def test_a_lost_lease_is_evidence() -> None:
     assert job.failure is not None
     assert (job.failure.cause, job.failure.message) == (Cause.CRASH_LOOP, "boom")
     assert [entry.failure.holder for entry in job.history] == ["w"] * 3
+
+
+def test_a_lease_that_is_lost_uncounted_is_in_the_history_all_the_same() -> None:
+    job, _ = running()
+    for _ in range(2 * LOST_LEASES_LIMIT):
+        job = life.forsaken(job, BOOM, NOW, counted=False)
+        assert (job.state, job.lost, job.attempt) == (State.READY, 0, 0)
+        job = life.claimed(job, "w.2", "w", 50.0)
+    assert [entry.counted for entry in job.history] == [False] * 2 * LOST_LEASES_LIMIT
+    twice = msgspec.structs.replace(job, lost=LOST_LEASES_LIMIT - 1)
+    assert life.forsaken(twice, BOOM, NOW, counted=False).state is State.READY
+    asked = msgspec.structs.replace(job, cancelling="mistake")
+    assert life.forsaken(asked, BOOM, NOW, counted=False).state is State.CANCELLED
 
 
 def test_the_wish_to_cancel_ends_what_the_run_does_not() -> None:
