@@ -141,6 +141,20 @@ class UniqueKeySuite:
         assert state(engine, "a") is State.DEAD
         assert state(engine, "b") is State.DEAD
 
+    def test_a_batch_whose_first_job_was_there_before_replaces_nothing(
+        self, engine: Engine
+    ) -> None:
+        send(engine, "a")
+        settle(engine, claim_one(engine))
+        batch = (
+            message("a", unique_key="k"),
+            message("b", unique_key="k", on_conflict="replace"),
+        )
+        with pytest.raises(DuplicateJob):
+            apply(engine, Send(batch))
+        assert state(engine, "a") is State.SUCCEEDED
+        assert state(engine, "b") is None
+
     def test_a_replaced_job_makes_room(self, engine: Engine) -> None:
         apply(engine, LimitQueue("default", QueueLimits(max_depth=2)))
         send(engine, "a", unique_key="k")

@@ -184,7 +184,8 @@ def _settle_conflicts(keyed: Sequence[Message], now: float) -> Plan[dict[str, No
         if job_id:
             replaced[job_id] = None
         holders[key] = (message.id, False)
-    yield from _end_replaced(replaced, now)
+    fresh = {message.id for message in keyed}
+    yield from _end_replaced([job_id for job_id in replaced if job_id not in fresh], now)
     return replaced
 
 
