@@ -34,14 +34,11 @@ class _Seat(Generic[RunT]):
         """Let the child do it; see `Callee.call`."""
         child = self._living_child()
         try:
-            child.channel.send(request)
-        except OSError:
-            raise child.evidence() from None
-        while (message := child.channel.receive()) is not None:
-            if message[:1] == ANSWER:
-                return message[1:]
-            note(message[1:])
-        raise child.evidence()
+            return _converse(child, request, note)
+        except BaseException:
+            # The child may go on with it, and its answer must never be taken for another run's.
+            self._condemned = True
+            raise
 
     def begin(self, run: RunT) -> None:
         with self._lock:
@@ -82,6 +79,18 @@ class _Seat(Generic[RunT]):
         child, self._child = self._child, None
         if child is not None:
             child.close()
+
+
+def _converse(child: Child, request: bytes, note: Callable[[bytes], None]) -> bytes:
+    try:
+        child.channel.send(request)
+    except OSError:
+        raise child.evidence() from None
+    while (message := child.channel.receive()) is not None:
+        if message[:1] == ANSWER:
+            return message[1:]
+        note(message[1:])
+    raise child.evidence()
 
 
 class ProcessPool(Generic[RunT]):

@@ -138,6 +138,21 @@ def test_a_child_that_died_between_runs_is_replaced(case: Case) -> None:
     assert isinstance(case.answers[b"second"], bytes)
 
 
+def test_a_child_that_has_not_answered_is_never_asked_again(case: Case) -> None:
+    def refuse(_: bytes) -> None:
+        raise ValueError("a note that cannot be read")
+
+    def unheard(callee: Callee) -> None:
+        with pytest.raises(ValueError, match="cannot be read"):
+            callee.call(b"first", refuse)
+
+    case.pool.submit([unheard])
+    until(lambda: case.actor.ended and case.pool.running == 0, "the first run")
+    case.pool.submit([case.ask(b"second")])
+    until(lambda: case.answers, "the second run")
+    assert bytes(case.answers[b"second"]).startswith(b"second ")  # type: ignore[arg-type] # no death
+
+
 def test_what_waits_can_be_taken_back(case: Case) -> None:
     runs = [case.ask(b"sleep") for _ in range(2)] + [case.ask(b"1"), case.ask(b"2")]
     case.pool.submit(runs)
