@@ -14,6 +14,7 @@ import msgspec
 
 from headrace.codec import Returns
 from headrace.errors import LeaseLost
+from headrace.json_form import writable
 from headrace.outcome import Cancel, Dead, Done, Release, Retry, Snooze
 from headrace.record import Cause, Failure
 from headrace.retry import ExceptionRules
@@ -134,15 +135,15 @@ def describe(error: BaseException, cause: Cause, logs: Sequence[str] = ()) -> Fa
         message = lines[0]
     return Failure(
         cause=cause,
-        type=type(error).__qualname__,
-        message=_valid(message[:MESSAGE_LIMIT]),
-        traceback=_valid("".join(lines)[-TRACEBACK_LIMIT:]),
+        type=writable(type(error).__qualname__),
+        message=writable(message[:MESSAGE_LIMIT]),
+        traceback=writable("".join(lines)[-TRACEBACK_LIMIT:]),
         logs=tuple(logs),
     )
 
 
 def _because(cause: Cause, reason: str, logs: Sequence[str] = ()) -> Failure:
-    return Failure(cause=cause, message=_valid(str(reason)[:MESSAGE_LIMIT]), logs=tuple(logs))
+    return Failure(cause=cause, message=writable(str(reason)[:MESSAGE_LIMIT]), logs=tuple(logs))
 
 
 def _rejected(value: object, problem: str) -> Ending:
@@ -151,10 +152,5 @@ def _rejected(value: object, problem: str) -> Ending:
     except Exception as error:  # noqa: BLE001 - the value need not be able to show itself
         shown = f"(a {type(value).__qualname__} whose repr raises {type(error).__name__})"
     message = f"{problem[:MESSAGE_LIMIT]}: {shown[:MESSAGE_LIMIT]}"
-    failure = Failure(cause=Cause.RESULT_REJECTED, message=_valid(message))
+    failure = Failure(cause=Cause.RESULT_REJECTED, message=writable(message))
     return Ending(kind="dead", failure=failure)
-
-
-def _valid(text: str) -> str:
-    """Replace what has no form in JSON: lone surrogates."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -28,6 +28,11 @@ MISFITS = (TypeError, ValueError, RecursionError)
 """What making and reading JSON raises for values that have no such form."""
 
 
+def writable(text: str) -> str:
+    """Replace what has no form in JSON: lone surrogates, as in file names that are not UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 class JsonForm:
     """Writes values of one type as JSON and reads them back.
 

@@ -7,6 +7,8 @@ from collections import deque
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+from headrace.json_form import writable
+
 LINES = 50
 _LINE_LIMIT = 1_000
 _KEPT = "headrace_kept"
@@ -57,7 +59,7 @@ class LastLines:
 
     def _keep(self, run: Logged, record: logging.LogRecord) -> None:
         try:
-            line = self._format(record)[:_LINE_LIMIT]
+            line = writable(self._format(record)[:_LINE_LIMIT])
         except Exception:  # noqa: BLE001 - a bad format is for the handlers to complain about
             return
         if run.logs is None:

@@ -64,7 +64,7 @@ class Snooze(_Signal):
         if not _is_delay(delay):
             message = f"Snooze({delay!r}): must be seconds from 0 to {SECONDS_LIMIT:.0f}"
             raise InvalidOption(message)
-        self.delay = delay
+        self.delay = float(delay)  # a subclass, such as numpy has, may have no JSON form
         self.reason = reason
 
 

@@ -11,6 +11,12 @@ from headrace.errors import InvalidOption
 
 _MAX_DELAY_LIMIT = 366 * 86_400.0
 _ATTEMPTS_LIMIT = 10_000
+_RANGES = (
+    ("delay", 0, _MAX_DELAY_LIMIT),
+    ("factor", 1, 100),
+    ("max_delay", 0, _MAX_DELAY_LIMIT),
+    ("jitter", 0, 1),
+)
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -39,10 +45,11 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
             message = f"Retry(attempts={self.attempts!r}): must be a whole number"
             raise InvalidOption(message)
         _check("attempts", self.attempts, 1, _ATTEMPTS_LIMIT)
-        _check("delay", self.delay, 0, _MAX_DELAY_LIMIT)
-        _check("factor", self.factor, 1, 100)
-        _check("max_delay", self.max_delay, 0, _MAX_DELAY_LIMIT)
-        _check("jitter", self.jitter, 0, 1)
+        for name, low, high in _RANGES:
+            number = getattr(self, name)
+            _check(name, number, low, high)
+            # A subclass of float, such as numpy has, may have no JSON form.
+            msgspec.structs.force_setattr(self, name, float(number))
 
     def wait_after(self, attempt: int, fraction: float) -> float:
         """Return the seconds to wait after a failed attempt.
@@ -115,7 +122,6 @@ class Retry(Exception):
         _check_exceptions("only", () if only is None else only)
         _check_exceptions("never", never)
         self.reason = reason
-        self.delay = delay
         self.rules = ExceptionRules(only, never)
         given = {
             "attempts": attempts,
@@ -125,6 +131,7 @@ class Retry(Exception):
             "jitter": jitter,
         }
         self.policy = RetryPolicy(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type] # the names are the fields'
+        self.delay = None if delay is None else self.policy.delay
 
     def __repr__(self) -> str:
         return f"Retry({self.reason!r}, {self.policy!r})"

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from headrace.errors import InvalidOption
-from headrace.json_form import NESTING_LIMIT, JsonForm, describe
+from headrace.json_form import NESTING_LIMIT, JsonForm, describe, writable
 
 
 class Renamed(BaseModel):
@@ -25,6 +25,10 @@ class Tree(msgspec.Struct):
 
 class Odd:
     pass
+
+
+def test_text_that_has_no_json_form_is_given_one() -> None:
+    assert writable("caf\udce9 \u00e9") == "caf? \u00e9"
 
 
 def test_the_message_says_where_and_what() -> None:

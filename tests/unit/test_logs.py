@@ -93,6 +93,17 @@ def test_a_line_that_cannot_be_formatted_harms_nobody() -> None:
     assert [line[-1] for line in run.logs or ()] == ["1"]
 
 
+def test_a_line_that_has_no_form_in_json_is_kept_as_far_as_it_has_one() -> None:
+    run = Run()
+
+    def work() -> None:
+        logs.current.set(run)
+        log.warning("caf\udce9.txt")
+
+    copy_context().run(work)
+    assert [line[-8:] for line in run.logs or ()] == ["caf?.txt"]
+
+
 def test_two_workers_in_a_process_keep_a_line_once() -> None:
     run, second = Run(), LastLines()
     second.start()

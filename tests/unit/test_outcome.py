@@ -67,6 +67,19 @@ def test_a_snooze_takes_seconds(delay: float) -> None:
     assert Snooze(delay).delay == delay
 
 
+class Special(float):
+    """A float as libraries have them."""
+
+    def __repr__(self) -> str:
+        return f"Special({float(self)})"
+
+
+def test_a_delay_becomes_a_plain_number() -> None:
+    snooze, retry = Snooze(Special(5)), Retry(delay=Special(5), jitter=Special(0))
+    numbers = [snooze.delay, retry.delay, retry.policy.delay, retry.policy.jitter]
+    assert [repr(number) for number in numbers] == ["5.0", "5.0", "5.0", "0.0"]
+
+
 @pytest.mark.parametrize(
     "delay", [-0.1, float("nan"), float("inf"), float("-inf"), 1e300, "5", None, True]
 )

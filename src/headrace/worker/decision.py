@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from headrace.ending import Ending
+from headrace.ending import Ending, describe
 from headrace.record import Cause, Failure, State
 from headrace.retry import RetryPolicy
 from headrace.worker.run import Stopped
@@ -53,6 +53,14 @@ def decide(  # noqa: PLR0911 - one match with one line for each ending
 def released(lease: Lease) -> Settlement:
     """Return the settlement that hands a job back as if it had not been claimed."""
     return Settlement(lease=lease, to=State.READY, counted=False)
+
+
+def refused(lease: Lease, error: BaseException) -> Settlement:
+    """Return the settlement of a run whose own settlement the engine would not write."""
+    failure = describe(error, Cause.RESULT_REJECTED)
+    message = f"what became of the run could not be written: {failure.message}"
+    failure = msgspec.structs.replace(failure, message=message, traceback="")
+    return Settlement(lease=lease, to=State.DEAD, failure=failure)
 
 
 def _again_or_dead(

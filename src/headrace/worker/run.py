@@ -58,6 +58,7 @@ class Run(msgspec.Struct, eq=False):
         stuck: it goes on although its timeout and the grace have passed; its lease is given up.
         settled: its completion is written already, by a transaction of its own.
         ended: its function has returned.
+        refused: the engine would not write what it came to, so the job is to end as dead.
         logs: its last log lines.
         claimed: when its claim was sent, by the monotonic clock.
     """
@@ -71,6 +72,7 @@ class Run(msgspec.Struct, eq=False):
     stuck: bool = False
     settled: bool = False
     ended: bool = False
+    refused: bool = False
     logs: deque[str] | None = None
     claimed: float = math.inf
 

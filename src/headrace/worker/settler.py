@@ -12,9 +12,17 @@ import threading
 from collections import deque
 from typing import Any
 
-from headrace.errors import EngineBusy, StorageFull
+from headrace.errors import (
+    EngineBusy,
+    EngineClosed,
+    OutcomeUnknown,
+    StorageCorrupt,
+    StorageFull,
+    StorageUnfit,
+)
 from headrace.reply import Reply
 from headrace.service import Service
+from headrace.worker.decision import refused
 from headrace.worker.leases import Leases
 from headrace.worker.run import Run
 from headrace.worker.site import Site
@@ -28,6 +36,9 @@ _FULL_BATCH = 250
 _LARGEST_BATCH = 2_000
 _RETRY_SECONDS = 0.5
 
+_FINAL = (EngineClosed, OutcomeUnknown, StorageCorrupt, StorageUnfit)
+"""What the engine itself died of. Whatever else it says is said of what it was to write."""
+
 _Pair = tuple[Run, Settlement]
 
 
@@ -35,7 +46,8 @@ class Settler:
     """Writes settlements in batches and forgets their leases.
 
     When there is no room on the disk, or no write lock to be had, everything is kept and tried
-    again until it succeeds: an outcome is never lost while this process lives.
+    again until it succeeds: an outcome is never lost while this process lives. One that the engine
+    refuses to write keeps no other from being written: its job ends as dead, and says why.
 
     Attributes:
         stuck: nothing can be written for now.
@@ -53,6 +65,7 @@ class Settler:
         self._failed = site.engine_failed
         self._leases = leases
         self._gathered: deque[_Pair] = deque()
+        self._doubtful: deque[list[_Pair]] = deque()
         self._lock = threading.Lock()  # guards what is under way
         self._under_way = 0
         self._retry = Service(
@@ -88,7 +101,7 @@ class Settler:
         if self.stuck and not probe:
             return
         with self._lock:
-            if self._under_way >= _BATCHES_UNDER_WAY or not self._gathered:
+            if self._under_way >= _BATCHES_UNDER_WAY or not (self._doubtful or self._gathered):
                 return
             batch = self._take()
             self._under_way += 1
@@ -97,6 +110,8 @@ class Settler:
         reply.listen(lambda answered: self._answered(batch, answered))
 
     def _take(self) -> list[_Pair]:
+        if self._doubtful:
+            return self._doubtful.popleft()
         count = min(len(self._gathered), _LARGEST_BATCH)
         return [self._gathered.popleft() for _ in range(count)]
 
@@ -105,12 +120,14 @@ class Settler:
             self._written(batch, reply.wait())
         elif isinstance(reply.error, StorageFull | EngineBusy):
             self._keep(batch, reply.error)
-        else:
+        elif isinstance(reply.error, _FINAL) or all(run.refused for run, _ in batch):
             self.broken = True
             self._failed(reply.error)
+        else:
+            self._doubt(batch, reply.error)
         with self._lock:
             self._under_way -= 1
-        if self._gathered:
+        if self._doubtful or self._gathered:
             self._send()
 
     def _written(self, batch: list[_Pair], settled: Settled) -> None:
@@ -129,6 +146,19 @@ class Settler:
             _log.warning("keeping outcomes in memory until they can be written: %s", error)
         self.stuck = True
         self._gathered.extendleft(reversed(batch))
+
+    def _doubt(self, batch: list[_Pair], error: BaseException) -> None:
+        """Find the settlement that cannot be written, by halves, and let its job end as dead."""
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            self._doubtful += batch[:middle], batch[middle:]
+            return
+        run, settlement = batch[0]
+        _log.error(
+            "what became of job %s cannot be written, so it is to die: %s", run.job_id, error
+        )
+        run.refused = True
+        self._doubtful.append([(run, refused(settlement.lease, error))])
 
     def _try_again(self) -> None:
         if self.stuck:

@@ -14,6 +14,7 @@ from headrace.engine import Hint, Maintained, Topic
 from headrace.ids import Ids
 from headrace.message import Message
 from headrace.pool import Performer
+from headrace.record import State
 from headrace.reply import Reply
 from headrace.retry import ExceptionRules, RetryPolicy
 from headrace.telemetry import Telemetry
@@ -39,6 +40,7 @@ class FakeEngine:
     Attributes:
         held: whether to let replies wait for `answer`.
         refusals: errors that the next calls fail with, in order.
+        unwritable: errors by the id of a job: no commit with its result is written.
         lost: ids of jobs whose lease is reported as lost.
         cancelled: ids of jobs that are reported as to be cancelled.
         claims: what the next claims give.
@@ -50,6 +52,7 @@ class FakeEngine:
         self.writes: list[Write[Any]] = []
         self.held = False
         self.refusals: list[BaseException] = []
+        self.unwritable: dict[str, BaseException] = {}
         self.lost: set[str] = set()
         self.cancelled: set[str] = set()
         self.claims: list[tuple[Lease, ...]] = []
@@ -67,14 +70,18 @@ class FakeEngine:
         assert tx is None
         if self.refusals:
             return Reply.failed(self.refusals.pop(0))
-        self.writes.append(write)
         answer: Any = None
         if isinstance(write, Settle):
+            for settlement in write.settlements:
+                error = self.unwritable.get(settlement.lease.job_id)
+                if error is not None and settlement.to is not State.DEAD:
+                    return Reply.failed(error)
             ids = frozenset(s.lease.job_id for s in write.settlements)
             answer = Settled(lost=ids & self.lost)
         elif isinstance(write, Extend):
             ids = frozenset(lease.job_id for lease in write.leases)
             answer = Extended(lost=ids & self.lost, cancelled=ids & self.cancelled)
+        self.writes.append(write)
         return self._reply(answer)
 
     def commit(self, writes: Sequence[Write[Any]], tx: object = None) -> Reply[Any]:

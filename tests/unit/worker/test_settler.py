@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from headrace.errors import EngineBusy, OutcomeUnknown, StorageFull
+from headrace.errors import EngineBusy, EngineError, OutcomeUnknown, StorageFull
+from headrace.record import Cause, State
 from headrace.worker import Exit
 from headrace.worker.decision import released
 from headrace.worker.leases import Leases
@@ -92,6 +93,31 @@ def test_an_unknown_outcome_ends_the_worker(case: Case) -> None:
     assert case.stage.ends == [Exit.ENGINE]
     assert case.settler.broken
     assert len(case.leases) == 1
+
+
+def test_an_outcome_that_cannot_be_written_ends_its_own_job_alone(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    case.engine.unwritable = {"job-7": TypeError("no JSON form \udce9")}
+    case.engine.held = True
+    case.put(12)
+    case.engine.answer()
+    assert len(case.leases) == 0
+    assert case.settler.settled == 12
+    assert not case.settler.broken
+    assert case.stage.ends == []
+    (dead,) = [s for s in case.engine.settlements() if s.to is not State.READY]
+    assert (dead.lease.job_id, dead.to) == ("job-7", State.DEAD)
+    assert (dead.failure.cause, dead.failure.type) == (Cause.RESULT_REJECTED, "TypeError")
+    assert dead.failure.message == "what became of the run could not be written: no JSON form ?"
+    assert "what became of job job-7 cannot be written" in caplog.text
+
+
+def test_an_engine_that_writes_nothing_at_all_ends_the_worker(case: Case) -> None:
+    case.engine.refusals = [EngineError("no"), EngineError("no")]
+    case.put()
+    assert case.stage.ends == [Exit.ENGINE]
+    assert case.engine.settlements() == []
 
 
 def test_a_lost_lease_is_told(case: Case, caplog: pytest.LogCaptureFixture) -> None:
