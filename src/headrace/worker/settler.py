@@ -122,6 +122,7 @@ class Settler:
             self._keep(batch, reply.error)
         elif isinstance(reply.error, _FINAL) or all(run.refused for run, _ in batch):
             self.broken = True
+            self._leases.drop([])  # wakes whoever waits for outcomes to be written
             self._failed(reply.error)
         else:
             self._doubt(batch, reply.error)

@@ -12,7 +12,7 @@ Watchdog (timeouts), Reports (progress) and Maintenance (reaps what others have 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from headrace.context import Workplace
 from headrace.intake import Intake
@@ -156,14 +156,16 @@ class Worker:
         self._leases.drop([])  # wakes who waits
 
     def _wait_for_runs(self, seconds: float) -> None:
-        self._leases.wait_until(
-            lambda held: self._hurried or all(run.stuck for run in held), seconds
-        )
+        self._leases.wait_until(lambda held: self._hurried or self._nothing_goes_on(held), seconds)
 
     def _interrupt_runs(self) -> None:
         for run in self._leases.held():
             run.stop("stopping")
-        self._leases.wait_until(lambda held: all(run.stuck for run in held), _INTERRUPTED_SECONDS)
+        self._leases.wait_until(self._nothing_goes_on, _INTERRUPTED_SECONDS)
+
+    def _nothing_goes_on(self, held: Iterable[Run]) -> bool:
+        """Whether there is nothing to wait for: no run that may end, no outcome to be written."""
+        return all(run.stuck or (run.ended and self._settler.broken) for run in held)
 
     def _hand_back_threads(self) -> None:
         for run in self._leases.held():

@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from headrace import App, Context, JobCancelled, JobDead, Retry
+from headrace.engine import Tx
+from headrace.errors import OutcomeUnknown
 from headrace.ids import Ids
 from headrace.pools.tasks import TaskPool
 from headrace.pools.threads import ThreadPool
 from headrace.record import State
+from headrace.reply import Reply
 from headrace.worker import Exit, Pools, Site, Terms, Worker
+from headrace.write import Settle, Write
 from tests.unit.waiting import until
 from tests.unit.worker.stage import TERMS
 
@@ -206,6 +210,34 @@ def test_hurrying_ends_the_grace(app: App, make: Make) -> None:
     stopper.join(30)
     assert not stopper.is_alive()
     assert job.refresh().state is State.READY
+
+
+def test_nobody_waits_for_outcomes_that_cannot_be_written_any_more(
+    app: App, make: Make, ends: list[Exit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.task
+    def quick() -> None: ...
+
+    app.open()
+    apply = app.engine.apply
+
+    def lose(write: Write[Any], tx: Tx | None = None) -> Reply[Any]:
+        if isinstance(write, Settle):
+            return Reply.failed(OutcomeUnknown("the disk failed"))
+        return apply(write, tx)
+
+    monkeypatch.setattr(app.engine, "apply", lose)
+    worker = make(grace=3600.0)
+    job = quick.submit()
+    until(lambda: ends, "the worker to end")
+    stopper = threading.Thread(target=worker.stop)
+    stopper.start()
+    stopper.join(20)
+    waits = stopper.is_alive()
+    worker.hurry()
+    stopper.join(30)
+    assert not waits
+    assert worker.held == [job.id]
 
 
 @pytest.mark.parametrize("exiting", [False, True])
