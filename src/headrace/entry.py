@@ -6,6 +6,7 @@ what it is to be.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -35,8 +36,24 @@ def main() -> int:
     message = channel.receive()
     if message is None:
         return Exit.CLEAN  # the parent has changed its mind, or is gone
+    wanted = order.decode(message)
+    code, everything_ended = _obey(wanted, channel)
+    if isinstance(wanted, order.Work):
+        with contextlib.suppress(OSError):  # the supervisor is gone
+            channel.send(order.farewell(code))
+    if not everything_ended:
+        # A thread goes on in its run and would keep this process from ending.
+        logging.shutdown()
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(code)
+    return code
+
+
+def _obey(wanted: order.Serve | order.Work, channel: Channel) -> tuple[int, bool]:
+    """Be what is wanted; return the exit code, and whether every run has ended."""
     try:
-        match order.decode(message):
+        match wanted:
             case order.Serve(target):
                 _serve(target, channel)
             case order.Work() as work:
@@ -44,8 +61,8 @@ def main() -> int:
     except HeadraceError as error:
         sys.stderr.write(f"headrace: {error}\n")
         # A program that must change is not started again; an engine in trouble may recover.
-        return _USAGE if isinstance(error, UsageError) else Exit.ENGINE
-    return Exit.CLEAN
+        return _USAGE if isinstance(error, UsageError) else Exit.ENGINE, True
+    return Exit.CLEAN, True
 
 
 def _serve(target: str, channel: Channel) -> None:
@@ -76,27 +93,20 @@ def _answer(app: App, channel: Channel) -> None:
     ).run()
 
 
-def _work(work: order.Work, channel: Channel) -> int:
+def _work(work: order.Work, channel: Channel) -> tuple[int, bool]:
     # Threads hand the interpreter over often, and each hand-over may wait this long for a thread
     # that only computes: with the default of 5 ms a drain was several times slower. It is a setting
     # of the whole process, so only processes that are all ours change it.
     sys.setswitchinterval(_SWITCH_SECONDS)
     if work.target is None:
         sys.stderr.write("headrace: a worker process needs to know where its App is\n")
-        return _USAGE
+        return _USAGE, True
     try:
         with interrupting():
             app = load(work.target)
     except KeyboardInterrupt:
-        return Exit.CLEAN  # it is told to end, and has not begun
-    code, everything_ended = Node(app, work).run(channel)
-    if not everything_ended:
-        # A thread goes on in its run and would keep this process from ending.
-        logging.shutdown()
-        sys.stderr.flush()
-        sys.stdout.flush()
-        os._exit(code)
-    return code
+        return Exit.CLEAN, True  # it is told to end, and has not begun
+    return Node(app, work).run(channel)
 
 
 if __name__ == "__main__":

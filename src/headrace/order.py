@@ -50,5 +50,14 @@ HURRY = b"hurry"
 RETIRING = b"retiring"
 """What a worker process says when it ends to be replaced, and still has runs to finish."""
 
+
+def farewell(code: int) -> bytes:
+    """Return the last word of a worker process that ends as it should, with this exit code.
+
+    What runs in it can end it with any code, too: without this word, that is an accident.
+    """
+    return b"farewell %d" % code
+
+
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Serve | Work).decode

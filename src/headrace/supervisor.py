@@ -12,7 +12,7 @@ from headrace.app import App
 from headrace.child import Child
 from headrace.errors import HeadraceError
 from headrace.inbox import Inbox
-from headrace.order import ENTRY, HURRY, RETIRING, STOP, Work, encode
+from headrace.order import ENTRY, HURRY, RETIRING, STOP, Work, encode, farewell
 from headrace.record import Cause, Failure
 from headrace.signals import STOP_SIGNALS
 from headrace.worker import Exit
@@ -141,24 +141,27 @@ class Supervisor:
         with self._lock:
             self._children.add(child)
         self._app.telemetry.event("process.started", pid=child.pid, holder=work.holder)
-        replaced = False
+        replaced, last_word = False, b""
         try:
             child.channel.send(encode(work))
             if self._stopping.is_set():  # since before it could be told
                 _say(child, STOP)
             while (message := child.channel.receive()) is not None:
+                last_word = message
                 if message == RETIRING and not replaced and not self._stopping.is_set():
                     replaced = True
                     self._hire()
         except OSError:
             pass  # it died before it could read: its end tells why
         finally:
-            self._bury(child, work.holder)
+            self._bury(child, work.holder, last_word)
         return replaced
 
-    def _bury(self, child: Child, holder: str) -> None:
+    def _bury(self, child: Child, holder: str, last_word: bytes) -> None:
         """See to what a child that ends has left behind."""
         code = child.wait()
+        if code is not None and last_word != farewell(code):
+            code = None  # it did not mean to end: any run can end its process, with any code
         with self._lock:
             self._children.discard(child)
         death = child.evidence()

@@ -13,7 +13,7 @@ from headrace.app import App
 from headrace.child import Child
 from headrace.errand import ANSWER, NOTE, Answer, Errand, decode_answer
 from headrace.errand import encode as encode_errand
-from headrace.order import ENTRY, RETIRING, STOP, Serve, Work, encode
+from headrace.order import ENTRY, RETIRING, STOP, Serve, Work, encode, farewell
 from headrace.signals import STOP_SIGNALS
 from tests.unit.waiting import until
 from tests.unit.worker.stage import lease
@@ -148,6 +148,7 @@ def test_a_child_can_be_a_worker(app: App, spawn: Spawn) -> None:
     add = app.registry.get("add")
     assert add.submit(4).result(60) == 5
     child.channel.send(STOP)
+    assert child.channel.receive() == farewell(0)
     assert child.wait(60) == 0
 
 
@@ -163,6 +164,7 @@ def test_a_worker_says_that_it_retires(app: App, spawn: Spawn) -> None:
     jobs = app.submit([add.call(n) for n in range(5)])
     child = spawn(Work(target="program.py", holder=app.ids.nonce(), most_jobs=2))
     assert child.channel.receive() == RETIRING
+    assert child.channel.receive() == farewell(77)
     assert child.wait(60) == 77
     states = [job.refresh().state.value for job in jobs]
     assert states.count("succeeded") == 2
@@ -183,6 +185,7 @@ def test_a_worker_ends_although_a_thread_does_not(app: App, spawn: Spawn) -> Non
 def test_a_program_that_is_not_there_is_a_usage_error(spawn: Spawn) -> None:
     for order in (Serve("gone.py"), Work(target="gone.py"), Work()):
         child = spawn(order)
+        assert child.channel.receive() == (farewell(2) if isinstance(order, Work) else None)
         assert child.wait(60) == 2
     assert "there is no file gone.py" in "".join(spawn(Serve("gone.py")).evidence().logs)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.order import Serve, Work, decode, encode
+from headrace.order import Serve, Work, decode, encode, farewell
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,7 @@ from headrace.order import Serve, Work, decode, encode
 )
 def test_an_order_arrives(order: Serve | Work) -> None:
     assert decode(encode(order)) == order
+
+
+def test_a_farewell_tells_the_exit_code() -> None:
+    assert farewell(77) != farewell(75)

@@ -37,6 +37,10 @@ born = Path("born")
 with born.open("a") as file:
     file.write(work.holder + "\\n")
 number = len(born.read_text().splitlines())
+
+def leave(code):
+    channel.send(order.farewell(code))
+    sys.exit(code)
 """
 
 
@@ -121,6 +125,7 @@ class _Timer:
 OBEY = """
 while (message := channel.receive()) not in (order.STOP, None):
     pass
+leave(0)
 """
 
 
@@ -140,6 +145,10 @@ def test_it_keeps_as_many_children_as_it_should_until_it_is_stopped(make: Make) 
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
         ("os._exit(75)", "exit code 75"),
+        ("os._exit(0)", "exit code 0"),
+        ("os._exit(2)", "exit code 2"),
+        ("os._exit(77)", "exit code 77"),
+        ("channel.send(order.farewell(0)); os._exit(77)", "exit code 77"),
         ("raise ValueError", "exit code 1"),
     ],
 )
@@ -158,11 +167,14 @@ def test_a_child_that_dies_is_replaced_and_its_leases_are_given_back(
     assert case.events.count("process.ended") == 1
 
 
-@pytest.mark.parametrize(("code", "counted"), [(1, True), (75, False), (76, True)])
+@pytest.mark.parametrize(
+    ("end", "counted"),
+    [("sys.exit(1)", True), ("leave(75)", False), ("os._exit(75)", True), ("leave(76)", True)],
+)
 def test_only_the_engines_own_failure_is_counted_against_no_job(
-    make: Make, code: int, *, counted: bool
+    make: Make, end: str, *, counted: bool
 ) -> None:
-    case = make(f"if number == 1: sys.exit({code})" + OBEY)
+    case = make(f"if number == 1: {end}" + OBEY)
     until(lambda: case.reclaims, "the leases to be given back")
     assert [reclaim.counted for reclaim in case.reclaims] == [counted]
 
@@ -179,7 +191,7 @@ def test_a_child_that_retires_is_replaced_before_it_ends(make: Make) -> None:
         "    channel.send(order.RETIRING)\n"
         "    while len(born.read_text().splitlines()) < 2:\n"
         "        time.sleep(0.01)\n"
-        f"    sys.exit(77)\n{OBEY}"
+        f"    leave(77)\n{OBEY}"
     )
     until(lambda: case.events.count("process.ended") == 1, "the first child to end")
     assert len(case.holders()) == 2
@@ -188,11 +200,11 @@ def test_a_child_that_retires_is_replaced_before_it_ends(make: Make) -> None:
 
 
 def test_children_that_cannot_work_like_this_end_it(make: Make) -> None:
-    assert make("sys.exit(2)", processes=2).wait() == 2
+    assert make("leave(2)", processes=2).wait() == 2
 
 
 def test_a_second_stop_hurries_the_children(make: Make) -> None:
-    case = make("while channel.receive() != order.HURRY:\n    pass\n")
+    case = make("while channel.receive() != order.HURRY:\n    pass\nleave(0)")
     until(case.holders, "the child")
     case.supervisor.stop()
     case.supervisor.stop()
