@@ -55,6 +55,11 @@ def released(lease: Lease) -> Settlement:
     return Settlement(lease=lease, to=State.READY, counted=False)
 
 
+def put_off(lease: Lease, delay: float) -> Settlement:
+    """Return the settlement that hands a job back uncounted, to be claimed in `delay` seconds."""
+    return Settlement(lease=lease, to=State.SCHEDULED, counted=False, delay=delay)
+
+
 def refused(lease: Lease, error: BaseException) -> Settlement:
     """Return the settlement of a run whose own settlement the engine would not write."""
     failure = describe(error, Cause.RESULT_REJECTED)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
+import math
+from collections.abc import Sequence
 
 from headrace.errors import EngineBusy, StorageFull
 from headrace.pool import Pool
 from headrace.reply import Reply
 from headrace.service import Service
 from headrace.worker.appetite import Appetite
-from headrace.worker.decision import released
+from headrace.worker.decision import put_off, released
 from headrace.worker.exits import Exit
 from headrace.worker.heartbeat import Heartbeat, lease_until
 from headrace.worker.leases import Leases
@@ -20,7 +20,7 @@ from headrace.worker.recipes import Pools, Recipes
 from headrace.worker.run import Run
 from headrace.worker.settler import Settler
 from headrace.worker.site import Site
-from headrace.write import Lease
+from headrace.write import Lease, Settlement
 
 _log = logging.getLogger("headrace")
 
@@ -29,6 +29,11 @@ _LOOK_SECONDS = 0.1
 _BACKLOG_LIMIT = 10_000
 _FEW = 16
 _STOP_SECONDS = 10.0
+_IDLE_LOOKS = 10
+"""How often a process that has other runs looks whether it is alone with a suspect, each time."""
+_BUSY_SECONDS = 5.0
+"""How long a process that did not become idle does not hold up others for a suspect again."""
+_PUT_OFF_SECONDS = 2.0
 _WAIT_SHARE = 0.1
 """A claim waits at most for this share of a lease: our own deadline counts from before the wait."""
 
@@ -85,6 +90,7 @@ class Fetcher:
         self._lifespan = Lifespan(site.terms.most_jobs, site.terms.most_mib)
         self._retired = False
         self._stopping = False
+        self._busy_until = -math.inf
         self._service = Service("headrace-fetcher", self._fetch, _LOOK_SECONDS, site.ids.fraction)
 
     def start(self) -> None:
@@ -166,19 +172,31 @@ class Fetcher:
     def _run_alone(self, run: Run) -> None:
         """Run a job that lost a lease before with nothing else in this process.
 
-        Should it kill the process, then nobody else's lease is lost with it.
+        Should it kill the process, then nobody else's lease is lost with it. If other runs take
+        longer than a moment, nothing waits for them: it is put off, also for other workers to take.
         """
-        self._hand_back_waiting()
-        if self._wait_until(lambda held: held <= {run}):
+        if self._becomes_idle_but_for(run):
             run.recipe.pool.submit([run])
-            self._wait_until(lambda held: run not in held)
-        else:
+            while not self._stopping:
+                if self._leases.wait_until(lambda held: run not in held, _LOOK_SECONDS):
+                    return
+        elif self._stopping:
             self._release([run])
+        else:
+            pause = _PUT_OFF_SECONDS * (1 + self._site.ids.fraction())
+            self._hand_back(run, put_off(run.lease, pause))
 
-    def _wait_until(self, condition: Callable[[AbstractSet[Run]], bool]) -> bool:
-        while not self._stopping:
-            if self._leases.wait_until(condition, _LOOK_SECONDS):
+    def _becomes_idle_but_for(self, run: Run) -> bool:
+        now = self._site.clock.monotonic()
+        if now < self._busy_until:
+            return self._leases.wait_until(lambda held: held <= {run}, 0)
+        self._hand_back_waiting()
+        for _ in range(_IDLE_LOOKS):
+            if self._stopping:
+                return False
+            if self._leases.wait_until(lambda held: held <= {run}, _LOOK_SECONDS):
                 return True
+        self._busy_until = now + _BUSY_SECONDS
         return False
 
     def _hand_back_waiting(self) -> None:
@@ -187,5 +205,8 @@ class Fetcher:
 
     def _release(self, runs: Sequence[Run]) -> None:
         for run in runs:
-            run.ended = True
-            self._settler.put(run, released(run.lease))
+            self._hand_back(run, released(run.lease))
+
+    def _hand_back(self, run: Run, settlement: Settlement) -> None:
+        run.ended = True
+        self._settler.put(run, settlement)

@@ -188,7 +188,10 @@ def test_what_a_claim_brings_after_the_end_is_handed_back(make: Callable[..., Ca
     assert case.threads.runs == []
 
 
-def test_a_job_that_lost_a_lease_runs_alone(make: Callable[..., Case]) -> None:
+def test_a_job_that_lost_a_lease_runs_alone(
+    make: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.worker.fetcher._IDLE_LOOKS", 1000)
     case = make()
     running = a_run(9)
     case.leases.hold([running])
@@ -207,9 +210,47 @@ def test_a_job_that_lost_a_lease_runs_alone(make: Callable[..., Case]) -> None:
     until(lambda: len(case.threads.runs) == 2, "other jobs to be claimed again")
 
 
-def test_a_job_that_waits_to_run_alone_is_handed_back_at_the_end(
-    make: Callable[..., Case],
+def test_a_job_that_is_to_run_alone_is_put_off_while_others_run(
+    make: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("headrace.worker.fetcher._IDLE_LOOKS", 1)
+    case = make()
+    running = a_run(9)
+    case.leases.hold([running])
+    case.engine.claims = [(lease(1, lost=1),), (lease(2),), (lease(3, lost=1),)]
+    case.fetcher.start()
+    until(lambda: len(case.engine.settlements()) == 2, "both suspects to be put off")
+    for put_off in case.engine.settlements():
+        assert (put_off.to, put_off.counted) == (State.SCHEDULED, False)
+        assert 2 <= put_off.delay <= 4
+    assert [run.job_id for run in case.threads.runs] == ["job-2"]
+    for run in (running, *case.threads.runs):
+        case.leases.drop([run])
+    case.threads.runs = []
+    case.engine.claims = [(lease(1, lost=1),)]
+    until(lambda: case.threads.runs, "it to run as soon as nothing else does")
+
+
+def test_a_process_that_is_busy_does_not_stop_for_every_suspect(
+    make: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.worker.fetcher._IDLE_LOOKS", 1)
+    case = make()
+    case.leases.hold([a_run(9)])
+    case.engine.claims = [(lease(1, lost=1),), (lease(2),), (lease(3, lost=1),)]
+    case.fetcher.start()
+    until(lambda: len(case.engine.settlements()) == 2, "both suspects to be put off")
+    assert [run.job_id for run in case.threads.runs] == ["job-2"]  # not handed back for the second
+    case.stage.clock.advance(6)
+    case.engine.claims = [(lease(4, lost=1),)]
+    until(lambda: len(case.engine.settlements()) == 4, "the third to be put off, after a try")
+    assert case.threads.runs == []
+
+
+def test_a_job_that_waits_to_run_alone_is_handed_back_at_the_end(
+    make: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.worker.fetcher._IDLE_LOOKS", 1000)
     case = make()
     case.leases.hold([a_run(9)])
     case.engine.claims = [(lease(1, lost=2),)]
