@@ -11,6 +11,8 @@ from headrace.ending import Ending
 from headrace.job import Progress
 from headrace.write import Lease
 
+READY = b"r"
+"""What a child says once it has imported the program, and waits for its first errand."""
 NOTE = b"n"
 """How a child's message begins that is not the answer yet: the run's progress."""
 ANSWER = b"a"

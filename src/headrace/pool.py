@@ -16,8 +16,16 @@ RunT_contra = TypeVar("RunT_contra", bound=Hashable, contravariant=True)
 class Callee(Protocol):
     """A child process that calls functions for us, one at a time."""
 
+    def ready(self) -> None:
+        """Wait until there is a child that can be called: to start one may take long.
+
+        Raises:
+            ChildDied: the child ended instead, such as when the program cannot be imported.
+        """
+        ...
+
     def call(self, request: bytes, note: Callable[[bytes], None]) -> bytes:
-        """Send a request and wait for its answer.
+        """Send a request to a child that is ready, and wait for its answer.
 
         Args:
             request: what to do; the child understands it.

@@ -11,7 +11,7 @@ import pytest
 
 from headrace.app import App
 from headrace.child import Child
-from headrace.errand import ANSWER, NOTE, Answer, Errand, decode_answer
+from headrace.errand import ANSWER, NOTE, READY, Answer, Errand, decode_answer
 from headrace.errand import encode as encode_errand
 from headrace.order import ENTRY, RETIRING, STOP, Serve, Work, encode, farewell
 from headrace.signals import STOP_SIGNALS
@@ -81,6 +81,7 @@ def spawn() -> Iterator[Spawn]:
 @pytest.mark.usefixtures("app")
 def test_a_child_can_serve_calls(spawn: Spawn) -> None:
     child = spawn(Serve("program.py"))
+    assert child.channel.receive() == READY
     child.channel.send(encode_errand(Errand(lease(task="add", body=b'{"n": 1}'))))
     message = child.channel.receive()
     assert message is not None
@@ -91,6 +92,7 @@ def test_a_child_can_serve_calls(spawn: Spawn) -> None:
 @pytest.mark.usefixtures("app")
 def test_signals_do_not_end_a_child_that_serves(spawn: Spawn) -> None:
     child = spawn(Serve("program.py"))
+    assert child.channel.receive() == READY
     request = encode_errand(Errand(lease(task="add", body=b'{"n": 1}')))
     child.channel.send(request)
     assert child.channel.receive() is not None
@@ -135,6 +137,7 @@ def test_a_transaction_in_a_child_settles_its_job(app: App, spawn: Spawn) -> Non
     job = store.submit(5)
     (claimed,) = app.engine.lease(["default"], limit=1, seconds=60, holder="tester").wait(30)
     child = spawn(Serve("program.py"))
+    assert child.channel.receive() == READY
     child.channel.send(encode_errand(Errand(claimed)))
     messages = [child.channel.receive() or b"", child.channel.receive() or b""]
     assert messages[0][:1] == NOTE

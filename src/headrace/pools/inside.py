@@ -20,7 +20,7 @@ from headrace.child import Channel
 from headrace.clock import Clock
 from headrace.context import Context, Workplace
 from headrace.ending import Ending, Endings, never_began
-from headrace.errand import ANSWER, NOTE, Answer, Errand, decode_errand, encode
+from headrace.errand import ANSWER, NOTE, READY, Answer, Errand, decode_errand, encode
 from headrace.errors import UnknownTask
 from headrace.job import Progress
 from headrace.middleware import Middleware, compose
@@ -76,6 +76,7 @@ class Inside:
         """Do errands until the worker is gone: with it, this process ends, whatever it does."""
         logs.LastLines().start()
         threading.Thread(target=self._listen, name="headrace-errands", daemon=True).start()
+        self._channel.send(READY)
         while True:
             errand = decode_errand(self._errands.get())
             # A context of its own: what a run puts into context variables ends with it.

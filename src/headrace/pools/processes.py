@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from headrace.child import Child, ChildDied
-from headrace.errand import ANSWER
+from headrace.errand import ANSWER, READY
 from headrace.pool import Performer
 
 RunT = TypeVar("RunT", bound=Hashable)
@@ -30,9 +30,24 @@ class _Seat(Generic[RunT]):
         self._condemned = False
         self.run: RunT | None = None
 
+    def ready(self) -> None:
+        """Have a child that waits for a request; see `Callee.ready`."""
+        with self._lock:
+            if self._condemned:
+                raise ChildDied("stopped before it began")
+            if self._child is not None and self._child.wait(0) is not None:
+                self._replace()  # it died while it had nothing to do
+            if self._child is not None:
+                return
+            child = self._child = self._spawn()
+        if child.channel.receive() != READY:
+            raise child.evidence()
+
     def call(self, request: bytes, note: Callable[[bytes], None]) -> bytes:
         """Let the child do it; see `Callee.call`."""
-        child = self._living_child()
+        child = self._child
+        if child is None:
+            raise ChildDied("stopped before it began")
         try:
             return _converse(child, request, note)
         except BaseException:
@@ -64,16 +79,6 @@ class _Seat(Generic[RunT]):
         with self._lock:
             self._condemned = True
             self._replace()
-
-    def _living_child(self) -> Child:
-        with self._lock:
-            if self._condemned:
-                raise ChildDied("stopped before it began")
-            if self._child is not None and self._child.wait(0) is not None:
-                self._replace()  # it died while it had nothing to do
-            if self._child is None:
-                self._child = self._spawn()
-            return self._child
 
     def _replace(self) -> None:
         child, self._child = self._child, None

@@ -87,10 +87,11 @@ class Execution:
 
     def perform_in(self, run: Run, callee: Callee) -> None:
         """Let a child process call a function, and wait for it."""
-        if not self._may_begin(run):
-            return
-        errand = encode(Errand(run.lease, run.timeout))
         try:
+            callee.ready()  # first: the run's time begins when somebody can perform it
+            if not self._may_begin(run):
+                return
+            errand = encode(Errand(run.lease, run.timeout))
             answer = decode_answer(callee.call(errand, lambda note: self._note(run, note)))
             run.settled, ending = answer.settled, answer.ending
         except ChildDied as death:

@@ -19,9 +19,10 @@ Run = Callable[[Callee], Any]
 ECHO = """
 import os, time
 from headrace.child import Channel
-from headrace.errand import ANSWER, NOTE
+from headrace.errand import ANSWER, NOTE, READY
 
 channel = Channel.of_parent()
+channel.send(READY)
 while (message := channel.receive()) is not None:
     if message == b"die":
         os._exit(3)
@@ -50,6 +51,7 @@ class Case:
     def ask(self, request: bytes) -> Run:
         def run(callee: Callee) -> None:
             try:
+                callee.ready()
                 self.answers[request] = callee.call(request, self.notes.append)
             except ChildDied as death:
                 self.answers[request] = death
@@ -100,6 +102,25 @@ def test_an_interrupted_run_is_killed_and_the_next_gets_a_new_child(case: Case) 
     assert isinstance(case.answers[b"next"], bytes)
 
 
+def test_a_child_that_cannot_begin_fails_its_run(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "echo.py").write_text("raise SystemExit(4)")
+    case.pool.submit([case.ask(b"1")])
+    until(lambda: case.answers, "the run to end")
+    death = case.answers[b"1"]
+    assert isinstance(death, ChildDied)
+    assert death.end == "exit code 4"
+
+
+def test_a_child_is_interrupted_while_it_begins(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "echo.py").write_text("import time\ntime.sleep(3600)")
+    run = case.ask(b"1")
+    case.pool.submit([run])
+    until(lambda: case.children, "the child")
+    case.pool.interrupt(run)
+    until(lambda: case.answers, "the run to end")
+    assert isinstance(case.answers[b"1"], ChildDied)
+
+
 def test_a_run_that_is_interrupted_before_it_has_a_child_gets_none(case: Case) -> None:
     begun, free = threading.Event(), threading.Event()
 
@@ -143,6 +164,7 @@ def test_a_child_that_has_not_answered_is_never_asked_again(case: Case) -> None:
         raise ValueError("a note that cannot be read")
 
     def unheard(callee: Callee) -> None:
+        callee.ready()
         with pytest.raises(ValueError, match="cannot be read"):
             callee.call(b"first", refuse)
 

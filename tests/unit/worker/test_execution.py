@@ -280,6 +280,8 @@ class FakeCallee:
         self._answer = answer
         self.requests: list[bytes] = []
 
+    def ready(self) -> None: ...
+
     def call(self, request: bytes, note: Callable[[bytes], None]) -> bytes:
         self.requests.append(request)
         note(encode(Progress(1, 4)))
@@ -331,6 +333,33 @@ def test_a_child_killed_at_the_timeout_is_a_timeout(case: Case) -> None:
     case.execution.perform_in(run, Killed(ChildDied("killed by SIGKILL")))
     (settlement,) = case.stage.engine.settlements()
     assert settlement.failure.cause == Cause.TIMEOUT
+
+
+def test_a_runs_time_begins_when_its_child_is_ready(case: Case) -> None:
+    run = case.run(lambda n: n, timeout=3.0)
+
+    class Slow(FakeCallee):
+        def ready(self) -> None:
+            assert run.due is None
+            case.stage.clock.advance(60)
+
+    begun = case.stage.clock.monotonic()
+    case.execution.perform_in(run, Slow(Answer(Ending(kind="done"))))
+    assert run.due == begun + 63
+    assert case.stage.engine.settlements()[0].to is State.SUCCEEDED
+
+
+def test_a_run_that_was_stopped_while_its_child_began_is_not_begun(case: Case) -> None:
+    run = case.run(lambda n: n)
+
+    class Slow(FakeCallee):
+        def ready(self) -> None:
+            run.stop("stopping")
+
+    callee = Slow(Answer(Ending(kind="done")))
+    case.execution.perform_in(run, callee)
+    assert callee.requests == []
+    assert case.stage.engine.settlements()[0].to is State.READY
 
 
 def test_a_child_that_cannot_be_started_is_a_failed_attempt(case: Case) -> None:
