@@ -165,6 +165,8 @@ class Execution:
             self._tell(run, ending.failure)
         if run.settled or run.stopped == "lost":
             self._leases.drop([run])
+            if run.settled:
+                self._telemetry.event("jobs.settled", count=1, lost=frozenset())
             return
         lease = run.lease
         policy = lease.message.retry or run.recipe.policy

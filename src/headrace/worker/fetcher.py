@@ -88,6 +88,7 @@ class Fetcher:
         self._leases = leases
         self._settler = settler
         self._lifespan = Lifespan(site.terms.most_jobs, site.terms.most_mib)
+        self._claimed = 0  # and not handed back
         self._retired = False
         self._stopping = False
         self._busy_until = -math.inf
@@ -110,7 +111,7 @@ class Fetcher:
     def _fetch(self) -> float | None:
         if self._settler.stuck or self._settler.backlog > _BACKLOG_LIMIT:
             return _RETRY_SECONDS
-        left = self._lifespan.left(self._settler.settled + len(self._leases))
+        left = self._lifespan.left(self._claimed)
         if not left and not self._retired:
             self._retired = True
             self._site.ended(Exit.RECYCLED)
@@ -152,6 +153,7 @@ class Fetcher:
     def _accept(self, leases: Sequence[Lease], sent: float) -> None:
         runs = [make_run(lease, self._recipes, sent, self._site.terms.lease) for lease in leases]
         self._heartbeat.hold(runs)
+        self._claimed += len(runs)
         if self._stopping:
             self._release(runs)
         elif leases[0].lost:
@@ -209,4 +211,5 @@ class Fetcher:
 
     def _hand_back(self, run: Run, settlement: Settlement) -> None:
         run.ended = True
+        self._claimed -= 1
         self._settler.put(run, settlement)

@@ -97,7 +97,7 @@ class Worker:
 
     @property
     def settled(self) -> int:
-        """How many runs it has completed and written."""
+        """How many outcomes it has written, those of runs that it has handed back among them."""
         return self._settler.settled
 
     @property

@@ -155,6 +155,21 @@ def test_a_worker_that_has_done_enough_ends(make: Callable[..., Case]) -> None:
     assert case.engine.limits == [3]
 
 
+def test_jobs_that_complete_by_themselves_are_counted_and_others_are_not(
+    make: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.worker.fetcher._IDLE_LOOKS", 1)
+    case = make(most_jobs=3)
+    case.leases.hold([a_run(9)])
+    case.engine.claims = [(lease(1, lost=1),), (lease(2),), (lease(3),), (lease(4),)]
+    case.fetcher.start()
+    until(lambda: len(case.threads.runs) == 3, "the jobs")
+    case.leases.drop(case.threads.runs)  # as a transaction of the run's own settles it
+    until(lambda: case.stage.ends, "the worker to end")
+    assert case.stage.ends == [Exit.RECYCLED]
+    assert case.engine.limits == [3, 3, 2, 1]
+
+
 def test_what_has_not_begun_is_handed_back_at_the_end(make: Callable[..., Case]) -> None:
     case = make()
     case.engine.claims = [(lease(1), lease(2))]
