@@ -23,7 +23,6 @@ from headrace.target import load
 from headrace.worker import Exit
 
 _SWITCH_SECONDS = 0.0005
-_USAGE = 2
 
 
 def main() -> int:
@@ -32,7 +31,7 @@ def main() -> int:
         channel = Channel.of_parent()
     except OSError:  # its standard input is something else
         sys.stderr.write("headrace.entry is for child processes; people want `headrace worker`\n")
-        return _USAGE
+        return Exit.USAGE
     message = channel.receive()
     if message is None:
         return Exit.CLEAN  # the parent has changed its mind, or is gone
@@ -61,7 +60,7 @@ def _obey(wanted: order.Serve | order.Work, channel: Channel) -> tuple[int, bool
     except HeadraceError as error:
         sys.stderr.write(f"headrace: {error}\n")
         # A program that must change is not started again; an engine in trouble may recover.
-        return _USAGE if isinstance(error, UsageError) else Exit.ENGINE, True
+        return Exit.USAGE if isinstance(error, UsageError) else Exit.ENGINE, True
     return Exit.CLEAN, True
 
 
@@ -100,7 +99,7 @@ def _work(work: order.Work, channel: Channel) -> tuple[int, bool]:
     sys.setswitchinterval(_SWITCH_SECONDS)
     if work.target is None:
         sys.stderr.write("headrace: a worker process needs to know where its App is\n")
-        return _USAGE, True
+        return Exit.USAGE, True
     try:
         with interrupting():
             app = load(work.target)

@@ -21,7 +21,6 @@ from headrace.write import Reclaim
 _log = logging.getLogger("headrace")
 
 _STOP, _OVER = object(), object()
-_USAGE = 2
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _HEALTHY_SECONDS = 60.0
@@ -122,7 +121,7 @@ class Supervisor:
                 pause = _FIRST_PAUSE if healthy else min(_LONGEST_PAUSE, pause * 2 or _FIRST_PAUSE)
         except HeadraceError as error:
             _log.error("worker processes cannot be started here: %s", error)
-            self._code = _USAGE
+            self._code = int(Exit.USAGE)
             self.stop()
         finally:
             with self._lock:
@@ -169,8 +168,8 @@ class Supervisor:
         self._app.telemetry.event("process.ended", pid=child.pid, holder=holder, end=death.end)
         if code in (Exit.CLEAN, Exit.RECYCLED):
             return
-        if code == _USAGE and not self._stopping.is_set():
-            self._code = _USAGE
+        if code == Exit.USAGE and not self._stopping.is_set():
+            self._code = int(Exit.USAGE)
             self.stop()
         _log.warning("worker process %d ended: %s", child.pid, death.end)
         message = f"the worker process {child.pid} ended: {death.end}"

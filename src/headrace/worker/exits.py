@@ -10,6 +10,7 @@ class Exit(IntEnum):
 
     Attributes:
         CLEAN: asked to stop, and everything was handed back.
+        USAGE: it cannot work like this: the program or the command must change.
         ENGINE: the engine failed; only a new process can know what was written. What it held
             is given back uncounted: no job is to blame.
         STUCK: a run outlived its timeout and cannot be stopped; only the process's end ends it.
@@ -18,6 +19,7 @@ class Exit(IntEnum):
     """
 
     CLEAN = 0
+    USAGE = 2
     ENGINE = 75
     STUCK = 76
     RECYCLED = 77

@@ -89,6 +89,7 @@ class Fetcher:
         self._settler = settler
         self._lifespan = Lifespan(site.terms.most_jobs, site.terms.most_mib)
         self._claimed = 0  # and not handed back
+        self._begun = False
         self._retired = False
         self._stopping = False
         self._busy_until = -math.inf
@@ -111,6 +112,11 @@ class Fetcher:
     def _fetch(self) -> float | None:
         if self._settler.stuck or self._settler.backlog > _BACKLOG_LIMIT:
             return _RETRY_SECONDS
+        if not self._begun and (problem := self._lifespan.too_large):
+            _log.error("this worker cannot begin: %s", problem)
+            self._site.ended(Exit.USAGE)
+            return self._site.terms.lease
+        self._begun = True
         left = self._lifespan.left(self._claimed)
         if not left and not self._retired:
             self._retired = True

@@ -155,6 +155,18 @@ def test_a_worker_that_has_done_enough_ends(make: Callable[..., Case]) -> None:
     assert case.engine.limits == [3]
 
 
+def test_a_worker_that_is_too_large_from_the_beginning_says_so(
+    make: Callable[..., Case], caplog: pytest.LogCaptureFixture
+) -> None:
+    case = make(most_mib=1)
+    case.fetcher.start()
+    until(lambda: case.stage.ends, "the worker to end")
+    case.fetcher.stop()
+    assert case.stage.ends == [Exit.USAGE]
+    assert case.engine.limits == []
+    assert "--max-memory 1 is no more than the" in caplog.text
+
+
 def test_jobs_that_complete_by_themselves_are_counted_and_others_are_not(
     make: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
