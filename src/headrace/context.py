@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from headrace.clock import Clock
 from headrace.codec import Returns
 from headrace.ending import RunTimeout
-from headrace.errors import LeaseLost, UsageError
+from headrace.errors import InvalidOption, LeaseLost, UsageError
 from headrace.intake import Intake
 from headrace.job import Progress
+from headrace.json_form import writable
 from headrace.outcome import Cancel, Release
 from headrace.transaction import Completion
 from headrace.write import Lease
@@ -165,8 +167,14 @@ class Context:
             done: how much is done.
             total: how much there is to do.
             note: what the run is doing.
+
+        Raises:
+            InvalidOption: a number is none, or not finite, or the note is no text.
         """
-        self._workplace.report(self.job_id, Progress(done, total, note))
+        progress = Progress(
+            _number("done", done), None if total is None else _number("total", total), _text(note)
+        )
+        self._workplace.report(self.job_id, progress)
 
     def transaction(self) -> Completion:
         """Open a transaction in which the job completes: `with ctx.transaction() as tx:`.
@@ -214,3 +222,21 @@ class Context:
     def _is_lost(self) -> bool:
         run = self._run
         return run.stopped == "lost" or run.lease_until <= self._workplace.clock.monotonic()
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        message = f"ctx.progress({name}={value!r}): must be a finite number"
+        raise InvalidOption(message)
+    return number
+
+
+def _text(note: Any) -> str:
+    if not isinstance(note, str):
+        message = f"ctx.progress(note={note!r}): must be text"
+        raise InvalidOption(message)
+    return writable(note)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from headrace.app import App
 from headrace.context import Context, Workplace
 from headrace.ending import RunTimeout
-from headrace.errors import LeaseLost, UsageError
+from headrace.errors import InvalidOption, LeaseLost, UsageError
 from headrace.job import Progress
 from headrace.outcome import Cancel, Release
 from headrace.task import Task
@@ -94,6 +97,36 @@ def test_it_reports_progress(ctx: Context, reported: list[tuple[str, Progress]])
     ctx.progress(3, total=12, note="april")
     ctx.progress(4)
     assert reported == [(ctx.job_id, Progress(3, 12, "april")), (ctx.job_id, Progress(4))]
+
+
+def test_progress_is_kept_as_what_can_be_stored(
+    ctx: Context, reported: list[tuple[str, Progress]]
+) -> None:
+    ctx.progress(Decimal("1.5"), 10**15, "caf\udce9")  # type: ignore[arg-type] # it has a float
+    ((_, progress),) = reported
+    assert msgspec.json.decode(msgspec.json.encode(progress), type=Progress) == progress
+    assert progress == Progress(1.5, 1e15, "caf?")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"done": math.nan},
+        {"done": "1"},
+        {"done": object()},
+        {"done": None},
+        {"done": 10**400},
+        {"done": 1, "total": math.inf},
+        {"done": 1, "note": None},
+        {"done": 1, "note": b"no text"},
+    ],
+)
+def test_progress_that_is_none_is_refused(
+    ctx: Context, reported: list[tuple[str, Progress]], told: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidOption, match=f"ctx.progress\\({list(told)[-1]}="):
+        ctx.progress(**told)
+    assert reported == []
 
 
 def test_a_run_may_go_on_until_somebody_objects(ctx: Context) -> None:
