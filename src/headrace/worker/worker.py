@@ -135,18 +135,16 @@ class Worker:
         self._wait_for_runs(self._site.terms.grace)
         self._interrupt_runs()
         everything_ended = all(run.ended for run in self._leases.held())
-        if exiting:
-            self._hand_back_threads()
-        # What has ended by now must be written; a full disk may well prevent it.
-        self._leases.wait_until(
-            lambda held: self._settler.broken or not any(run.ended for run in held), _WRITE_SECONDS
-        )
-        for part in (self._maintenance, self._heartbeat, self._watchdog, self._reports):
-            part.stop()
-        self._settler.stop()
+        self._maintenance.stop()
+        self._watchdog.stop()
         for pool in self._pools.all():
             everything_ended &= pool.stop()
-        self._lines.stop()
+        if self._wait_for_writes() and exiting:
+            # Last of all: until the process ends they go on, perhaps beside their successors.
+            self._hand_back_threads()
+            self._wait_for_writes()
+        for part in (self._heartbeat, self._settler, self._reports, self._lines):
+            part.stop()
         self._site.telemetry.event("worker.stopped", holder=self._site.terms.holder)
         return everything_ended
 
@@ -166,6 +164,12 @@ class Worker:
     def _nothing_goes_on(self, held: Iterable[Run]) -> bool:
         """Whether there is nothing to wait for: no run that may end, no outcome to be written."""
         return all(run.stuck or (run.ended and self._settler.broken) for run in held)
+
+    def _wait_for_writes(self) -> bool:
+        """What has ended by now must be written; a full disk may well prevent it."""
+        return self._leases.wait_until(
+            lambda held: self._settler.broken or not any(run.ended for run in held), _WRITE_SECONDS
+        )
 
     def _hand_back_threads(self) -> None:
         for run in self._leases.held():

@@ -261,6 +261,38 @@ def test_a_thread_is_handed_back_only_if_the_process_ends(
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_thread_is_handed_back_last_of_all(
+    app: App, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, free, order = threading.Event(), threading.Event(), list[str]()
+
+    @app.task
+    def wait() -> None:
+        begun.set()
+        assert free.wait(30)
+
+    worker = make(grace=0.01)
+    wait.submit()
+    assert begun.wait(30)
+    apply, stop = app.engine.apply, worker._pools.threads.stop
+
+    def note(write: Write[Any], tx: Tx | None = None) -> Reply[Any]:
+        if isinstance(write, Settle):
+            order.append("handed back")
+        return apply(write, tx)
+
+    def note_stop() -> bool:
+        order.append("pool stopped")
+        return stop()
+
+    monkeypatch.setattr(app.engine, "apply", note)
+    monkeypatch.setattr(worker._pools.threads, "stop", note_stop)
+    assert not worker.stop(exiting=True)
+    assert order == ["pool stopped", "handed back"]
+    free.set()
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_thread_that_outlives_its_timeout_ends_the_worker(
     app: App, make: Make, ends: list[Exit]
 ) -> None:
