@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -12,6 +13,8 @@ from typing import Generic, TypeVar
 from headrace.pool import Performer
 
 RunT = TypeVar("RunT", bound=Hashable)
+
+_log = logging.getLogger("headrace")
 
 _STOP_SECONDS = 2.0
 
@@ -34,6 +37,7 @@ class TaskPool(Generic[RunT]):
         self._told = True
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
 
     @property
     def waiting(self) -> int:
@@ -49,7 +53,6 @@ class TaskPool(Generic[RunT]):
         """Start the loop's thread; see `Pool.start`."""
         self._performer = performer
         self._hungry = hungry
-        self._stopping = asyncio.Event()
         started = threading.Event()
         self._thread = threading.Thread(
             target=self._run_loop, args=(started,), name="headrace-tasks", daemon=True
@@ -74,21 +77,23 @@ class TaskPool(Generic[RunT]):
 
     def stop(self) -> bool:
         """End the loop, with whatever tasks the runs have left behind on it."""
-        if self._thread is None:
+        if self._thread is None or self._loop is None:
             return True
-        self._call(self._stopping.set)
+        self._stopping.set()
+        self._call(self._loop.stop)
         self._thread.join(_STOP_SECONDS)
         return not self._thread.is_alive()
 
     def _run_loop(self, started: threading.Event) -> None:
         # The runner cancels what is left at the end, and closes generators and the executor.
         with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
+            self._loop = loop = runner.get_loop()
             started.set()
-            runner.run(self._until_stopped())
-
-    async def _until_stopped(self) -> None:
-        await self._stopping.wait()
+            while not self._stopping.is_set():
+                try:
+                    loop.run_forever()
+                except BaseException:  # noqa: BLE001 - a run may leave behind what raises SystemExit
+                    _log.exception("something has ended the event loop of all runs; it goes on")
 
     def _call(self, function: Callable[..., object], *arguments: RunT) -> None:
         if self._loop is not None:

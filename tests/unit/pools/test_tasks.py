@@ -136,3 +136,36 @@ def test_a_stop_ends_what_runs_left_behind() -> None:
     assert case.pool.stop()
     assert left[0].cancelled()
     assert case.pool.stop()
+
+
+def stopper() -> Run:
+    async def stop() -> None:
+        asyncio.get_running_loop().stop()
+
+    return stop
+
+
+def quitter() -> Run:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    async def leave_later() -> None:
+        asyncio.get_running_loop().call_soon(asyncio.ensure_future, leave())
+
+    return leave_later
+
+
+@pytest.mark.parametrize("guilty", [stopper, quitter])
+def test_a_run_that_ends_the_loop_ends_nothing_else(
+    case: Case, guilty: Callable[[], Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    free = asyncio.Event()
+    innocent = free.wait
+    case.pool.submit([innocent, guilty()])
+    until(lambda: len(case.actor.ended) == 1, "the guilty one")
+    case.pool.submit([nothing()])
+    until(lambda: len(case.actor.ended) == 2, "another one")
+    assert innocent not in case.actor.ended
+    case.pool._call(free.set)
+    until(lambda: innocent in case.actor.ended, "the innocent one")
+    assert ("it goes on" in caplog.text) is (guilty is quitter)
