@@ -82,13 +82,18 @@ class Recipes:
         self.pools = list(dict.fromkeys(pools.of(task) for task in registry))
 
     def of(self, name: str) -> Recipe:
-        """Return the recipe of a task; an unknown task's lets every run end as dead."""
+        """Return the recipe of a task; that of one that cannot run here lets every run end as dead.
+
+        Such a task is unknown, or it was declared after the worker was made, and needs a child.
+        """
         recipe = self._known.get(name)
         if recipe is None:
             try:
                 recipe = self._known[name] = self._make(self._registry.get(name))
             except UnknownTask as unknown:
                 return self._refusal(unknown)
+            except ConfigError as unfit:
+                return self._refusal(UnknownTask(str(unfit)))
         return recipe
 
     def _make(self, task: AnyTask) -> Recipe:

@@ -81,6 +81,17 @@ def test_a_task_for_a_child_needs_children(app: App) -> None:
         recipes(app, Pools(FakePool(), FakePool()))
 
 
+def test_a_task_for_a_child_that_is_declared_late_is_refused_alone(app: App) -> None:
+    book = recipes(app, Pools(FakePool(), FakePool()))
+
+    @app.task(process=True)
+    def late() -> None: ...
+
+    recipe = book.of("late")
+    with pytest.raises(UnknownTask, match="'late' has process=True: run it with"):
+        recipe.decode(b"{}", None)  # type: ignore[arg-type] # bytes are as good as Raw
+
+
 def test_pools_are_listed_without_those_that_are_not_there() -> None:
     tasks, threads = FakePool(), FakePool()
     assert Pools(tasks, threads).all() == [tasks, threads]
