@@ -63,7 +63,7 @@ class _Runs:
     def __init__(self) -> None:
         self.unexcused: dict[int, int] = {}  # jobs that nothing allows another run, and their pids
         self.seen: set[int] = set()  # jobs whose result was seen
-        self.struck: set[int] = set()  # pids that were killed or are frozen
+        self.struck: set[int] = set()  # pids that were killed, are frozen, or have to end
 
     def follow(self, event: Event) -> str | None:
         match event.f, event.type:
@@ -73,6 +73,9 @@ class _Runs:
                 self.seen.add(event.value)
             case (("kill" | "stop"), Type.INVOKE):
                 self.struck.add(event.value)
+            case "settle", Type.INFO:
+                # Nobody knows what was written, so the process ends with all that it holds.
+                self.struck.add(event.process)
             case "stop", Type.OK:
                 self.struck.discard(event.value)
                 self.unexcused = {n: p for n, p in self.unexcused.items() if p != event.value}

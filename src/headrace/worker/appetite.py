@@ -96,8 +96,10 @@ class Appetite:
 
     def fed(self, shares: Mapping[Pool[Any], int]) -> None:
         """Learn how many jobs each pool got from a claim that was not empty."""
-        self._likely = [self._plates[pool] for pool in shares]
-        for pool, count in shares.items():
+        # A job of a task that nobody knows, or knew at the start, may be for a pool not among ours.
+        fed = {pool: count for pool, count in shares.items() if pool in self._plates}
+        self._likely = [self._plates[pool] for pool in fed] or self._likely
+        for pool, count in fed.items():
             self._plates[pool].given += count
 
     def _hunger_elsewhere(self) -> bool:

@@ -126,3 +126,10 @@ def test_what_stands_before_the_jobs_of_an_idle_pool_is_kept() -> None:
     tasks.running = 100
     appetite.limit()
     assert appetite.hoarding() == [threads]
+
+
+def test_a_job_for_a_pool_that_no_task_uses_changes_nothing() -> None:
+    pool, unused = FakePool(slots=10), FakePool(slots=10)
+    appetite = Appetite([pool], ManualClock())
+    appetite.fed({unused: 1})
+    assert appetite.limit() == 10
