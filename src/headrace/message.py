@@ -40,10 +40,23 @@ class Retention(
     Attributes:
         succeeded: after success or cancellation; 7 days.
         dead: as a dead letter; 30 days.
+
+    Raises:
+        InvalidOption: one of them is no number from 0 to 100 years.
     """
 
     succeeded: float = 7 * 86_400.0
     dead: float = 30 * 86_400.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            seconds = getattr(self, name)
+            if type(seconds) not in (int, float) or not 0 <= seconds <= SECONDS_LIMIT:
+                message = (
+                    f"Retention({name}={seconds!r}): must be seconds from 0 to"
+                    f" {SECONDS_LIMIT:.0f}, which is 100 years"
+                )
+                raise InvalidOption(message)
 
 
 class Message(

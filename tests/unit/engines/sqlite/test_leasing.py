@@ -11,6 +11,7 @@ from headrace.engines.sqlite import SQLiteEngine
 from headrace.engines.sqlite.leasing import Claim, claimable_in, lease
 from headrace.engines.sqlite.plan import run
 from headrace.engines.sqlite.sending import send as send_plan
+from headrace.message import Retention
 from headrace.record import Failure, Filter, State
 from headrace.testing import ManualClock
 from headrace.testing.steps import (
@@ -19,6 +20,7 @@ from headrace.testing.steps import (
     claim,
     claim_one,
     depth,
+    job_id,
     labels,
     maintain,
     message,
@@ -28,7 +30,7 @@ from headrace.testing.steps import (
     settle,
     state,
 )
-from headrace.write import Extend, PauseQueue, Reclaim, RetryJobs
+from headrace.write import CancelJobs, Extend, PauseQueue, PurgeJobs, Reclaim, RetryJobs
 from tests.unit.engines.sqlite.looking import complaints, look, measured
 
 
@@ -92,6 +94,30 @@ def test_what_this_version_cannot_read_becomes_a_dead_letter_that_can_be_listed(
     assert "novelty" in dead.failure.message
     assert (dead.message.v, dead.message.task, dead.message.queue) == (0, "work", "default")
     assert b"novelty" in bytes(dead.message.body)  # nothing is lost
+    assert complaints(path) == []
+
+
+@pytest.mark.parametrize("retention", ['{"dead":null}', '{"dead":-1}', '{"novelty":1}', '"long"'])
+def test_a_retention_that_cannot_be_read_ends_its_own_job_and_no_other(
+    engine: SQLiteEngine, path: Path, clock: ManualClock, retention: str
+) -> None:
+    send(engine, "read", "cancel", "purge")
+    send(engine, "late", expires_after=10.0)
+    look(
+        path,
+        "update headrace_job set envelope = json_set(envelope, '$.retention', json(?))",
+        retention,
+    )
+    send(engine, "good", priority=-1)
+    apply(engine, CancelJobs((job_id("cancel"),)))
+    apply(engine, PurgeJobs((job_id("purge"),)))
+    clock.advance(20.0)
+    assert labels(claim(engine, 9)) == ["good"]
+    assert state(engine, "cancel") is state(engine, "purge") is State.CANCELLED
+    assert record(engine, "late").kept_until == clock.now() + Retention().dead
+    failure = record(engine, "read").failure
+    assert failure is not None
+    assert failure.cause == "unreadable"
     assert complaints(path) == []
 
 
