@@ -13,7 +13,7 @@ import apsw
 
 from headrace.engines.sqlite import forking
 from headrace.engines.sqlite.ballast import Ballast
-from headrace.engines.sqlite.database import Database
+from headrace.engines.sqlite.database import Database, roll_back
 from headrace.engines.sqlite.guard import guard, unguard
 from headrace.engines.sqlite.hints import Hints
 from headrace.engines.sqlite.plan import Plan, run
@@ -166,7 +166,7 @@ def _snapshot(connection: apsw.Connection, plan: Plan[T]) -> T:
     try:
         return run(connection, plan)
     finally:
-        connection.execute("rollback").fetchall()
+        roll_back(connection)
 
 
 def _end(writer: Writer, reader: Reader, hints: Hints, pid: int) -> None:
