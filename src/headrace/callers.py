@@ -78,8 +78,8 @@ async def pause(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def in_thread(function: Callable[[], object]) -> None:
-    """Call what blocks for a moment, in a thread."""
+async def in_thread(function: Callable[[], T]) -> T:
+    """Call what blocks for a moment, in a thread, and return what it returns."""
     import asyncio  # noqa: PLC0415 - as above
 
-    await asyncio.to_thread(function)
+    return await asyncio.to_thread(function)
