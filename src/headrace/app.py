@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
-from headrace.callers import Unanswered, answer, in_thread, pause, refuse_on_loop, wait
+from headrace.callers import answer, in_thread, pause, refuse_on_loop
 from headrace.clock import Clock, SystemClock
 from headrace.codec import Returns
 from headrace.config import load
@@ -23,7 +23,7 @@ from headrace.middleware import Middleware
 from headrace.options import InTransaction
 from headrace.record import Record
 from headrace.registry import Registry
-from headrace.reply import Reply
+from headrace.reply import Reply, Unanswered
 from headrace.task import Call
 from headrace.telemetry import Telemetry
 from headrace.watcher import Watcher
@@ -158,7 +158,7 @@ class App:
         while submission.calls:
             reply, jobs = intake.send(submission.calls, submission.tx)
             try:
-                wait(reply, self.config.deadline)
+                reply.wait(self.config.deadline)
             except QueueFull as full:
                 time.sleep(submission.pause(full, intake))
             except Unanswered as error:

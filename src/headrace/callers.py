@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from headrace.errors import BlockingCall, EngineBusy
-from headrace.reply import Reply
+from headrace.errors import BlockingCall
+from headrace.reply import Reply, Unanswered
 
 T = TypeVar("T")
 
@@ -28,28 +28,7 @@ def refuse_on_loop(method: str, twin: str) -> None:
         raise BlockingCall(f"{method} would block the running event loop; write `{twin}` instead")
 
 
-class Unanswered(EngineBusy):
-    """The engine said nothing in time; what was asked of it may have happened, or still may."""
-
-    def __init__(self, seconds: float | None) -> None:
-        super().__init__(f"no answer from the engine within {seconds} s; it may still come")
-
-
-def wait(reply: Reply[T], timeout: float | None) -> T:
-    """Wait for a reply for at most `timeout` seconds; None waits for ever.
-
-    Raises:
-        Unanswered: it was not there in time.
-    """
-    try:
-        return reply.wait(timeout)
-    except EngineBusy:
-        if reply.done:  # the engine itself said so
-            raise
-        raise Unanswered(timeout) from None
-
-
-async def answer(reply: Reply[T], timeout: float | None) -> T:  # noqa: ASYNC109 - as `wait`
+async def answer(reply: Reply[T], timeout: float | None) -> T:  # noqa: ASYNC109 - as `Reply.wait`
     """Await a reply for at most `timeout` seconds; None awaits it for ever.
 
     Raises:
