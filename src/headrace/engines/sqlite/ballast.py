@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from pathlib import Path
 
 _PARTS = 8
+_FLAGS = os.O_RDWR | os.O_NOFOLLOW  # in a folder of many, a link may lead to another file of ours
 
 
 class Ballast:
@@ -29,9 +31,10 @@ class Ballast:
     def left(self) -> int:
         """Return the bytes that are not spent."""
         try:
-            return self.path.stat().st_size
+            found = self.path.lstat()
         except OSError:
             return 0
+        return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
     def whole(self) -> bool:
         """Return whether nothing of it is spent."""
@@ -43,7 +46,11 @@ class Ballast:
         if not left:
             return False
         try:
-            os.truncate(self.path, max(0, left - max(1, self.size // _PARTS)))
+            descriptor = os.open(self.path, _FLAGS)
+            try:
+                os.ftruncate(descriptor, max(0, left - max(1, self.size // _PARTS)))
+            finally:
+                os.close(descriptor)
         except OSError:
             return False  # somebody else's file: what is in it cannot be given back
         return True
@@ -53,7 +60,7 @@ class Ballast:
         if self.whole():
             return True
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(self.path, _FLAGS | os.O_CREAT, 0o600)
         except OSError:
             return False
         try:

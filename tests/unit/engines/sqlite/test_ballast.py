@@ -81,6 +81,16 @@ def test_a_file_that_was_written_in_part_only_is_given_back(
     assert ballast.left() == left
 
 
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    precious, link = tmp_path / "precious", tmp_path / "jobs.db-ballast"
+    precious.write_text("text")
+    link.symlink_to(precious)
+    ballast = Ballast(link, SIZE)
+    assert not ballast.fill()
+    assert not ballast.spend()
+    assert precious.read_text() == "text"
+
+
 def test_a_reserve_of_nothing_is_always_whole(tmp_path: Path) -> None:
     none = Ballast(tmp_path / "none", 0)
     assert none.whole()
@@ -93,5 +103,5 @@ def test_a_reserve_that_cannot_be_made_or_given_back_is_no_accident(
     ballast: Ballast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not Ballast(tmp_path / "no" / "folder", SIZE).fill()
-    monkeypatch.setattr(os, "truncate", no_space)
+    monkeypatch.setattr(os, "ftruncate", no_space)
     assert not ballast.spend()
