@@ -136,6 +136,20 @@ def _in_turn(engine: Engine, step: Callable[[], Reply[None]]) -> Reply[None]:
     return done
 
 
+def database_file(url: str) -> Path:
+    """Return the file that an SQLite URL names; a relative one begins here, `~/` at home.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path).removeprefix("/")
+    if parts.netloc or parts.query or parts.fragment or path in ("", ":memory:"):
+        raise ConfigError(f"{url}: names no file; use {_EXAMPLES}")
+    file = Path(path)
+    return (file.expanduser() if path.startswith("~/") else file).resolve()
+
+
 def _parse(config: Config) -> tuple[str | None, dict[str, Any]]:
     """Return the file that can be shared, if it is one, and the settings it is opened with."""
     parts = urlsplit(config.url)
@@ -146,10 +160,8 @@ def _parse(config: Config) -> tuple[str | None, dict[str, Any]]:
         if config.url not in ("memory:", "memory://"):
             raise ConfigError(f"{config.url}: memory: takes no address")
         return None, {}
-    path = unquote(parts.path).removeprefix("/")
-    if parts.netloc or parts.query or parts.fragment or path in ("", ":memory:"):
-        raise ConfigError(f"{config.url}: names no file; use {_EXAMPLES}")
-    return str(Path(path).resolve()), {name: getattr(config, name) for name in _SQLITE_SETTINGS}
+    file = str(database_file(config.url))
+    return file, {name: getattr(config, name) for name in _SQLITE_SETTINGS}
 
 
 def _maker(

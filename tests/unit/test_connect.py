@@ -144,6 +144,13 @@ def test_a_relative_path_is_what_it_was_at_first(
     assert (tmp_path / "some file.db").exists()
 
 
+def test_a_file_may_be_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir("/")
+    assert connection("sqlite:///~/a.db").place == str(tmp_path.resolve() / "a.db")
+    assert connection("sqlite:///~nobody.db").place == "/~nobody.db"
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
