@@ -118,14 +118,14 @@ class Message(
         return self.expires is not None or self.expires_after is not None
 
 
-def check_name(kind: str, name: str) -> str:
+def check_name(kind: str, name: object) -> str:
     """Return a task's or queue's name, if it is one.
 
     Raises:
         InvalidOption: it is not 1 to 128 letters, digits, `_ . : -`, beginning with one of the
             first three.
     """
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         message = (
             f"{kind} name {name!r:.200}: use 1 to 128 ASCII letters, digits and `_ . : -`,"
             " beginning with a letter, digit or `_`"
@@ -134,14 +134,14 @@ def check_name(kind: str, name: str) -> str:
     return name
 
 
-def check_key(kind: str, key: str) -> str:
+def check_key(kind: str, key: object) -> str:
     """Return an order key or unique key, if it is one.
 
     Raises:
         InvalidOption: it is empty, longer than 255 characters, or not a text without control
             characters.
     """
-    if not (0 < len(key) <= KEY_LENGTH_LIMIT and key.isprintable()):
+    if not (isinstance(key, str) and 0 < len(key) <= KEY_LENGTH_LIMIT and key.isprintable()):
         message = f"{kind} {key!r:.200}: use 1 to {KEY_LENGTH_LIMIT} printable characters"
         raise InvalidOption(message)
     return key
