@@ -228,7 +228,8 @@ class Job(Generic[R_co]):
         raise error
 
     def _cancel(self, reason: str) -> Reply[Changed]:
-        return self._watcher.engine.apply(CancelJobs((self.id,), reason))
+        text = reason.encode("utf-8", "replace").decode()  # a lone surrogate cannot be stored
+        return self._watcher.engine.apply(CancelJobs((self.id,), text))
 
     def _was_cancelled(self, changed: Changed) -> bool:
         state = self._state(changed.states)
