@@ -9,6 +9,7 @@ import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -162,6 +163,26 @@ def test_pipes_that_nobody_reads_are_removed(pair: tuple[Hints, Hints], folder: 
     pair[0]._listed_at = -1.0
     pair[0].give(["ready"])
     assert [pipe.name for pipe in folder.iterdir()] == ["ready.a"]
+
+
+def test_a_pipe_that_cannot_be_removed_is_no_accident(
+    pair: tuple[Hints, Hints], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = heard(pair[1])
+    os.mkfifo(folder / "ready.dead")
+
+    def unlink(path: Path, *, missing_ok: bool) -> NoReturn:
+        assert (path.name, missing_ok) == ("ready.dead", True)
+        tried.set()
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with monkeypatch.context() as patch:
+        tried = threading.Event()
+        patch.setattr(Path, "unlink", unlink)
+        until(lambda: "ready.dead" in pair[0]._listing(), "the name to be seen")
+        pair[0].give(["ready"])
+        assert tried.is_set()
+    until(theirs.is_set, "the hint")
 
 
 def test_a_process_without_descriptors_removes_nobody(
