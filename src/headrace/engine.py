@@ -123,7 +123,7 @@ class Queue(Protocol):
 
         Args:
             queues: names; unknown ones are empty.
-            limit: jobs at most.
+            limit: jobs at most; fewer, if they are large.
             seconds: how long the leases last, unless a message says otherwise.
             holder: the worker's incarnation; every claim id begins with it and a dot.
             wait: seconds to wait for the first job when there is none.

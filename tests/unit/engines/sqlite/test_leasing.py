@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
-from headrace.engines.sqlite import SQLiteEngine
+from headrace.engines.sqlite import SQLiteEngine, leasing
 from headrace.engines.sqlite.leasing import Claim, claimable_in, lease
 from headrace.engines.sqlite.plan import run
 from headrace.engines.sqlite.sending import send as send_plan
@@ -118,6 +119,24 @@ def test_a_retention_that_cannot_be_read_ends_its_own_job_and_no_other(
     failure = record(engine, "read").failure
     assert failure is not None
     assert failure.cause == "unreadable"
+    assert complaints(path) == []
+
+
+def test_a_claim_takes_so_many_bytes_and_leaves_the_rest(
+    engine: SQLiteEngine, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leasing, "_CLAIM_BYTES", 10_000)
+    small, large = (msgspec.Raw(b'"' + b"x" * size + b'"') for size in (1_900, 20_000))
+    for queue in ("red", "blue"):
+        send(engine, *(f"{queue}{n}" for n in range(4)), queue=queue, body=small)
+    claimed = 0
+    while leases := claim(engine, 9, queues=("red", "blue")):
+        assert len(leases) * 1_900 < 10_000 + 1_900
+        claimed += len(leases)
+    assert claimed == 8
+    send(engine, "a", "b", body=large)  # beyond any claim: one at a time
+    send(engine, "c", body=small)
+    assert [labels(claim(engine, 9)) for _ in range(4)] == [["a"], ["b"], ["c"], []]
     assert complaints(path) == []
 
 
