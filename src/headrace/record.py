@@ -167,6 +167,18 @@ class Page(msgspec.Struct, frozen=True):
     cursor: str | None = None
 
 
+class IdPage(msgspec.Struct, frozen=True):
+    """A part of a list of which only the ids matter: newest first.
+
+    Attributes:
+        ids: at most as many as were asked for.
+        cursor: what to pass to get the next page; None at the end.
+    """
+
+    ids: tuple[str, ...]
+    cursor: str | None = None
+
+
 _LARGEST_LIMIT = 2**63 - 1  # what engines can keep
 
 
