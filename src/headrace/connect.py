@@ -144,7 +144,7 @@ def database_file(url: str) -> Path:
     """
     parts = urlsplit(url)
     path = unquote(parts.path).removeprefix("/")
-    if parts.netloc or parts.query or parts.fragment or path in ("", ":memory:"):
+    if parts.netloc or parts.query or parts.fragment or path in ("", ":memory:") or "\0" in path:
         raise ConfigError(f"{url}: names no file; use {_EXAMPLES}")
     file = Path(path)
     return (file.expanduser() if path.startswith("~/") else file).resolve()

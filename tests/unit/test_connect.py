@@ -160,6 +160,7 @@ def test_a_file_may_be_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("sqlite://headrace.db", "names no file"),
         ("sqlite:///:memory:", "names no file"),
         ("sqlite:///a.db?mode=ro", "names no file"),
+        ("sqlite:///a%00b", "names no file"),
         ("memory:x", "takes no address"),
     ],
 )

@@ -126,6 +126,8 @@ class Database:
                     " move the log away, too, to begin anew"
                 )
             self._create(boot)
+        if self.path.is_dir():
+            raise StorageUnfit(f"{self.path} is a folder: name a file, such as {self.path}/jobs.db")
         self._check_header(logged)
         if logged:
             self._renew_log()
