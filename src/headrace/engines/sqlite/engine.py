@@ -247,6 +247,8 @@ class SQLiteEngine:
         self, queues: Sequence[str], *, limit: int, seconds: float, holder: str, wait: float = 0.0
     ) -> Reply[tuple[Lease, ...]]:
         """Claim jobs."""
+        if limit < 1:
+            return Reply.of(())  # waiting for it would be in vain
         names = self._rotated(tuple(queues))
         clock = self._clock
         claim = leasing.Claim(

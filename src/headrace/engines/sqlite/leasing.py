@@ -40,8 +40,6 @@ _raw_leases = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def lease(claim: Claim, now: float, monotonic: float) -> Plan[tuple[Lease, ...]]:
     """Claim jobs for a worker."""
-    if claim.limit < 1:
-        return ()
     names = document(claim.queues)
     rows = yield do("claim_queues", names, now)
     if not rows or rows[0][-1]:

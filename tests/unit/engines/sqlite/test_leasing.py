@@ -53,6 +53,8 @@ def test_who_wants_nothing_gets_nothing(engine: SQLiteEngine, limit: int) -> Non
     claim(engine, 2)
     apply(engine, Reclaim("worker-1", Failure(cause="crash")))
     assert claim(engine, limit) == ()
+    waiting = engine.lease(["default"], limit=limit, seconds=30.0, holder="w", wait=PATIENCE)
+    assert waiting.done
 
 
 def test_a_queue_named_twice_is_one_queue(engine: SQLiteEngine) -> None:
