@@ -13,6 +13,7 @@ import stat
 from pathlib import Path
 
 _PARTS = 8
+_CANNOT_ALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL)  # musl leaves it to the file system
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW  # in a folder of many, a link may lead to another file of ours
 
 
@@ -84,6 +85,12 @@ def _allocate(descriptor: int, start: int, end: int) -> None:
 
 def _take(descriptor: int, start: int, end: int) -> None:
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, start, end - start)
-    elif os.pwrite(descriptor, b"\1" * (end - start), start) < end - start:
+        try:
+            os.posix_fallocate(descriptor, start, end - start)
+        except OSError as error:
+            if error.errno not in _CANNOT_ALLOCATE:
+                raise
+        else:
+            return
+    if os.pwrite(descriptor, b"\1" * (end - start), start) < end - start:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

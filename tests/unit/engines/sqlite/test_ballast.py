@@ -59,12 +59,20 @@ def test_without_space_it_takes_nothing(ballast: Ballast, monkeypatch: pytest.Mo
     assert ballast.left() == left
 
 
+@pytest.mark.parametrize("problem", [None, errno.EOPNOTSUPP, errno.EINVAL])
 def test_where_blocks_cannot_be_reserved_they_are_written(
-    ballast: Ballast, monkeypatch: pytest.MonkeyPatch
+    ballast: Ballast, monkeypatch: pytest.MonkeyPatch, problem: int | None
 ) -> None:
     while ballast.spend():
         pass
-    monkeypatch.delattr(os, "posix_fallocate")
+    if problem is None:
+        monkeypatch.delattr(os, "posix_fallocate")
+    else:
+
+        def refuse(*_: object) -> NoReturn:
+            raise OSError(problem, os.strerror(problem))
+
+        monkeypatch.setattr(os, "posix_fallocate", refuse)
     assert ballast.fill()
     assert ballast.path.stat().st_blocks * 512 >= SIZE
 
