@@ -55,9 +55,10 @@ def lease(claim: Claim, now: float, monotonic: float) -> Plan[tuple[Lease, ...]]
         return ()
     picked = yield from _pick_fairly(queues, limit)
     if overdue:
-        late = yield do("late_among", document(picked), now)
-        yield from _end_late([seq for (seq,) in late], now)
-        picked = [seq for seq in picked if (seq,) not in late]
+        rows = yield do("late_among", document(picked), now)
+        late = {seq for (seq,) in rows}
+        yield from _end_late(sorted(late), now)
+        picked = [seq for seq in picked if seq not in late]
     return (yield from _take(claim, picked, now, monotonic))
 
 
