@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from headrace.errors import BlockingCall
+from headrace.errors import BlockingCall, UsageError
 from headrace.reply import Reply, Unanswered
 
 T = TypeVar("T")
 
+_teller = threading.local()
+
 
 def refuse_on_loop(method: str, twin: str) -> None:
-    """Refuse to block a running event loop; a notebook has one as well.
+    """Refuse to block a running event loop (a notebook has one as well), or a `telling` thread.
 
     Args:
         method: the blocking method, as its caller wrote it.
@@ -21,11 +25,27 @@ def refuse_on_loop(method: str, twin: str) -> None:
 
     Raises:
         BlockingCall: an event loop runs in this thread.
+        UsageError: a subscriber of events runs in it.
     """
+    if getattr(_teller, "tells", False):
+        raise UsageError(f"{method} in a subscriber of events: hand it to a thread of your own")
     # Importing asyncio takes as long as all the rest; whoever runs a loop has imported it.
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001 - raises not
         raise BlockingCall(f"{method} would block the running event loop; write `{twin}` instead")
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Tell others something in a `with` block, in which they may not wait for the engine.
+
+    The thread may be the engine's own: it would wait for itself.
+    """
+    before, _teller.tells = getattr(_teller, "tells", False), True
+    try:
+        yield
+    finally:
+        _teller.tells = before
 
 
 async def answer(reply: Reply[T], timeout: float | None) -> T:  # noqa: ASYNC109 - as `Reply.wait`
