@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
-from headrace.callers import Unanswered, answer, in_thread, pause, refuse_on_loop, wait
+from headrace.callers import answer, in_thread, pause, refuse_on_loop
 from headrace.clock import Clock, SystemClock
 from headrace.codec import Returns
 from headrace.config import load
@@ -23,6 +23,7 @@ from headrace.middleware import Middleware
 from headrace.options import InTransaction
 from headrace.record import Record
 from headrace.registry import Registry
+from headrace.reply import Reply, Unanswered
 from headrace.task import Call
 from headrace.telemetry import Telemetry
 from headrace.watcher import Watcher
@@ -32,8 +33,8 @@ from headrace.write import LimitQueue, Write
 class App:
     """A set of tasks and the engine that keeps their jobs. Several may live in one process.
 
-    The engine is opened at the first use. After `close()`, or an error that made the engine stop,
-    the next use opens it again.
+    The engine is opened at the first use, and at the next use after `close()`. When a failure made
+    it stop, every call raises `EngineClosed` until `open()` is called: whoever goes on should know.
 
     Args:
         url: where everything is kept: `sqlite:///file`, `sqlite:////absolute/file` or `memory:`.
@@ -106,7 +107,7 @@ class App:
         return self._intake or self._opened()
 
     def open(self) -> None:
-        """Open the engine now rather than at the first use. Idempotent.
+        """Open the engine now rather than at the first use, or again after a failure. Idempotent.
 
         Raises:
             StorageUnfit: the storage cannot keep the promises.
@@ -128,13 +129,11 @@ class App:
     def close(self) -> None:
         """Finish what was handed over and let go of the engine. Idempotent."""
         refuse_on_loop("app.close()", "await app.aclose()")
-        self._stop_watching()
-        self._connection.close().wait(self.config.deadline)
+        self._leave().wait(self.config.deadline)
 
     async def aclose(self) -> None:
         """Let go of the engine; the twin of `close`."""
-        await in_thread(self._stop_watching)
-        await answer(self._connection.close(), self.config.deadline)
+        await answer(await in_thread(self._leave), self.config.deadline)
 
     def submit(self, calls: Iterable[Call[Any]], *, tx: Tx | InTransaction | None = None) -> Jobs:
         """Submit many calls in one transaction: all of them are accepted, or none.
@@ -159,7 +158,7 @@ class App:
         while submission.calls:
             reply, jobs = intake.send(submission.calls, submission.tx)
             try:
-                wait(reply, self.config.deadline)
+                reply.wait(self.config.deadline)
             except QueueFull as full:
                 time.sleep(submission.pause(full, intake))
             except Unanswered as error:
@@ -237,10 +236,14 @@ class App:
                 self._intake = Intake(engine, watcher, self.ids, self.clock)
             return self._intake
 
+    def _leave(self) -> Reply[None]:
+        self._stop_watching()
+        with self._lock:  # both at once: no intake is made of an engine that is left
+            self._intake = None
+            return self._connection.close()
+
     def _stop_watching(self) -> None:
-        with self._lock:
-            intake, self._intake = self._intake, None
-        if intake is not None:
+        if (intake := self._intake) is not None:
             intake.watcher.close()
 
     def _limits(self) -> list[Write[Any]]:

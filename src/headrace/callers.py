@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from headrace.errors import BlockingCall, EngineBusy
-from headrace.reply import Reply
+from headrace.errors import BlockingCall, UsageError
+from headrace.reply import Reply, Unanswered
 
 T = TypeVar("T")
 
+_teller = threading.local()
+
 
 def refuse_on_loop(method: str, twin: str) -> None:
-    """Refuse to block a running event loop; a notebook has one as well.
+    """Refuse to block a running event loop (a notebook has one as well), or a `telling` thread.
 
     Args:
         method: the blocking method, as its caller wrote it.
@@ -21,35 +25,30 @@ def refuse_on_loop(method: str, twin: str) -> None:
 
     Raises:
         BlockingCall: an event loop runs in this thread.
+        UsageError: a subscriber of events runs in it.
     """
+    if getattr(_teller, "tells", False):
+        raise UsageError(f"{method} in a subscriber of events: hand it to a thread of your own")
     # Importing asyncio takes as long as all the rest; whoever runs a loop has imported it.
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001 - raises not
         raise BlockingCall(f"{method} would block the running event loop; write `{twin}` instead")
 
 
-class Unanswered(EngineBusy):
-    """The engine said nothing in time; what was asked of it may have happened, or still may."""
+@contextmanager
+def telling() -> Iterator[None]:
+    """Tell others something in a `with` block, in which they may not wait for the engine.
 
-    def __init__(self, seconds: float | None) -> None:
-        super().__init__(f"no answer from the engine within {seconds} s; it may still come")
-
-
-def wait(reply: Reply[T], timeout: float | None) -> T:
-    """Wait for a reply for at most `timeout` seconds; None waits for ever.
-
-    Raises:
-        Unanswered: it was not there in time.
+    The thread may be the engine's own: it would wait for itself.
     """
+    before, _teller.tells = getattr(_teller, "tells", False), True
     try:
-        return reply.wait(timeout)
-    except EngineBusy:
-        if reply.done:  # the engine itself said so
-            raise
-        raise Unanswered(timeout) from None
+        yield
+    finally:
+        _teller.tells = before
 
 
-async def answer(reply: Reply[T], timeout: float | None) -> T:  # noqa: ASYNC109 - as `wait`
+async def answer(reply: Reply[T], timeout: float | None) -> T:  # noqa: ASYNC109 - as `Reply.wait`
     """Await a reply for at most `timeout` seconds; None awaits it for ever.
 
     Raises:
@@ -78,8 +77,8 @@ async def pause(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def in_thread(function: Callable[[], object]) -> None:
-    """Call what blocks for a moment, in a thread."""
+async def in_thread(function: Callable[[], T]) -> T:
+    """Call what blocks for a moment, in a thread, and return what it returns."""
     import asyncio  # noqa: PLC0415 - as above
 
-    await asyncio.to_thread(function)
+    return await asyncio.to_thread(function)

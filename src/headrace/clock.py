@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Protocol
+
+from headrace.errors import StorageUnfit
+
+_LINUX_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+# macOS names each boot; other BSDs at least say when it was. Never the difference of two clocks:
+# one of them may stand still while the machine sleeps, and the other one is corrected.
+_BSD_BOOT_NAMES = (b"kern.bootsessionuuid", b"kern.boottime")
+_LONGEST_NAME = 64
 
 
 class Clock(Protocol):
@@ -36,9 +44,30 @@ class SystemClock:
         return time.monotonic()
 
     def boot(self) -> str:
-        """Return the kernel's boot id, or the boot minute where the kernel gives none."""
-        boot_id = Path("/proc/sys/kernel/random/boot_id")
-        if sys.platform == "linux" and boot_id.exists():
-            return boot_id.read_text().strip()
-        # The difference drifts by the clock's corrections: whole minutes absorb those.
-        return f"minute-{(time.time() - time.monotonic()) // 60:.0f}"
+        """Return what the kernel calls this boot.
+
+        Raises:
+            StorageUnfit: it does not say; leases of another boot could not be told from our own.
+        """
+        if _LINUX_BOOT_ID.exists():
+            return _LINUX_BOOT_ID.read_text().strip()
+        for name in _BSD_BOOT_NAMES:
+            if answer := _ask_kernel(name):
+                return f"{name.decode()}-{answer.hex()}"
+        raise StorageUnfit(
+            f"this system does not say which boot it runs: there is no {_LINUX_BOOT_ID} (is /proc"
+            " mounted?), nor sysctl kern.boottime"
+        )
+
+
+def _ask_kernel(name: bytes) -> bytes:
+    """Return what a BSD's kernel answers to `sysctlbyname`, as it is; nothing if it does not."""
+    import ctypes  # noqa: PLC0415 - Linux does without
+
+    try:
+        ask = ctypes.CDLL(None).sysctlbyname
+    except AttributeError:
+        return b""
+    answer, size = ctypes.create_string_buffer(_LONGEST_NAME), ctypes.c_size_t(_LONGEST_NAME)
+    refused = ask(name, answer, ctypes.byref(size), None, ctypes.c_size_t(0))
+    return b"" if refused else answer.raw[: size.value]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from headrace.clock import Clock
 from headrace.config import Config
 from headrace.engine import Engine
 from headrace.errors import ConfigError, EngineClosed
 from headrace.ids import Ids
-from headrace.reply import Reply
+from headrace.reply import Reply, resolve_all
 
 # Imported at first use, so that nobody waits for an engine, or needs its driver, without using it.
 _ENGINES = {
@@ -65,8 +66,8 @@ class Connection:
             ConfigError: they opened it with other settings.
         """
         with _lock:
-            self._engine = self._joined()
-        return self._engine.open()
+            engine = self._engine = self._joined()
+            return _in_turn(engine, engine.open)
 
     def close(self) -> Reply[None]:
         """Leave the engine; the last one closes it. Idempotent."""
@@ -77,7 +78,7 @@ class Connection:
             if engine is None or sharing:
                 return Reply.of(None)
             _open.pop(self.place or "", None)
-        return engine.close()
+            return _in_turn(engine, engine.close)
 
     def _joined(self) -> Engine:
         if self._engine is not None:
@@ -120,6 +121,34 @@ class Borrowed:
 _open: dict[str, WeakSet[Connection]] = {}
 _lock = threading.Lock()
 
+# What each engine was last asked to do. An engine that is opened while it is being closed, or the
+# other way round, would end as nobody wanted it: open, with nobody left to close it, say.
+_asked: WeakKeyDictionary[Engine, Reply[None]] = WeakKeyDictionary()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_asked.clear)  # the threads at it are the parent's
+
+
+def _in_turn(engine: Engine, step: Callable[[], Reply[None]]) -> Reply[None]:
+    """Open or close an engine when it has done what it was asked before."""
+    before, done = _asked.get(engine, Reply.of(None)), Reply[None]()
+    _asked[engine] = done
+    before.listen(lambda _: step().listen(lambda reply: resolve_all([(done, None, reply.error)])))
+    return done
+
+
+def database_file(url: str) -> Path:
+    """Return the file that an SQLite URL names; a relative one begins here, `~/` at home.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path).removeprefix("/")
+    if parts.netloc or parts.query or parts.fragment or path in ("", ":memory:") or "\0" in path:
+        raise ConfigError(f"{url}: names no file; use {_EXAMPLES}")
+    file = Path(path)
+    return (file.expanduser() if path.startswith("~/") else file).resolve()
+
 
 def _parse(config: Config) -> tuple[str | None, dict[str, Any]]:
     """Return the file that can be shared, if it is one, and the settings it is opened with."""
@@ -131,10 +160,8 @@ def _parse(config: Config) -> tuple[str | None, dict[str, Any]]:
         if config.url not in ("memory:", "memory://"):
             raise ConfigError(f"{config.url}: memory: takes no address")
         return None, {}
-    path = unquote(parts.path).removeprefix("/")
-    if parts.netloc or parts.query or parts.fragment or path in ("", ":memory:"):
-        raise ConfigError(f"{config.url}: names no file; use {_EXAMPLES}")
-    return str(Path(path).resolve()), {name: getattr(config, name) for name in _SQLITE_SETTINGS}
+    file = str(database_file(config.url))
+    return file, {name: getattr(config, name) for name in _SQLITE_SETTINGS}
 
 
 def _maker(

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
-from headrace.record import Filter, Page, QueueStatus, Record, State
+from headrace.record import Filter, IdPage, Page, QueueStatus, Record, State
 from headrace.reply import Reply
 from headrace.write import Lease, Write
 
@@ -123,7 +123,7 @@ class Queue(Protocol):
 
         Args:
             queues: names; unknown ones are empty.
-            limit: jobs at most.
+            limit: jobs at most; fewer, if they are large.
             seconds: how long the leases last, unless a message says otherwise.
             holder: the worker's incarnation; every claim id begins with it and a dot.
             wait: seconds to wait for the first job when there is none.
@@ -148,6 +148,12 @@ class Ledger(Protocol):
 
     def find(self, where: Filter, *, limit: int = 100, cursor: str | None = None) -> Reply[Page]:
         """List jobs, newest first, a page at a time."""
+        ...
+
+    def find_ids(
+        self, where: Filter, *, limit: int = 1000, cursor: str | None = None
+    ) -> Reply[IdPage]:
+        """List only the ids of jobs, newest first, a page at a time. Cheap for many."""
         ...
 
 

@@ -8,12 +8,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from headrace.callers import Unanswered, answer, refuse_on_loop, wait
+from headrace.callers import answer, refuse_on_loop
 from headrace.codec import Returns
 from headrace.engine import Entry
 from headrace.errors import JobCancelled, JobDead, JobFailed, JobNotFound, ResultTimeout
 from headrace.record import Cause, Failure, Record, State
-from headrace.reply import Reply
+from headrace.reply import Reply, Unanswered
 from headrace.watcher import Watcher
 from headrace.write import CancelJobs, Changed
 
@@ -114,7 +114,7 @@ class Job(Generic[R_co]):
             self._watcher.refuse_inside()
             reply = self._watcher.wait(self.id)
         try:
-            return self._result(wait(reply, timeout))
+            return self._result(reply.wait(timeout))
         except Unanswered:
             states = self._watcher.engine.states([self.id]).wait(self._watcher.deadline)
             raise self._too_late(timeout, states) from None
@@ -228,7 +228,8 @@ class Job(Generic[R_co]):
         raise error
 
     def _cancel(self, reason: str) -> Reply[Changed]:
-        return self._watcher.engine.apply(CancelJobs((self.id,), reason))
+        text = reason.encode("utf-8", "replace").decode()  # a lone surrogate cannot be stored
+        return self._watcher.engine.apply(CancelJobs((self.id,), text))
 
     def _was_cancelled(self, changed: Changed) -> bool:
         state = self._state(changed.states)

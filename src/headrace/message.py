@@ -40,10 +40,23 @@ class Retention(
     Attributes:
         succeeded: after success or cancellation; 7 days.
         dead: as a dead letter; 30 days.
+
+    Raises:
+        InvalidOption: one of them is no number from 0 to 100 years.
     """
 
     succeeded: float = 7 * 86_400.0
     dead: float = 30 * 86_400.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            seconds = getattr(self, name)
+            if type(seconds) not in (int, float) or not 0 <= seconds <= SECONDS_LIMIT:
+                message = (
+                    f"Retention({name}={seconds!r}): must be seconds from 0 to"
+                    f" {SECONDS_LIMIT:.0f}, which is 100 years"
+                )
+                raise InvalidOption(message)
 
 
 class Message(
@@ -105,14 +118,14 @@ class Message(
         return self.expires is not None or self.expires_after is not None
 
 
-def check_name(kind: str, name: str) -> str:
+def check_name(kind: str, name: object) -> str:
     """Return a task's or queue's name, if it is one.
 
     Raises:
         InvalidOption: it is not 1 to 128 letters, digits, `_ . : -`, beginning with one of the
             first three.
     """
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         message = (
             f"{kind} name {name!r:.200}: use 1 to 128 ASCII letters, digits and `_ . : -`,"
             " beginning with a letter, digit or `_`"
@@ -121,14 +134,14 @@ def check_name(kind: str, name: str) -> str:
     return name
 
 
-def check_key(kind: str, key: str) -> str:
+def check_key(kind: str, key: object) -> str:
     """Return an order key or unique key, if it is one.
 
     Raises:
         InvalidOption: it is empty, longer than 255 characters, or not a text without control
             characters.
     """
-    if not (0 < len(key) <= KEY_LENGTH_LIMIT and key.isprintable()):
+    if not (isinstance(key, str) and 0 < len(key) <= KEY_LENGTH_LIMIT and key.isprintable()):
         message = f"{kind} {key!r:.200}: use 1 to {KEY_LENGTH_LIMIT} printable characters"
         raise InvalidOption(message)
     return key

@@ -123,7 +123,7 @@ class Options:
         _moment("run_at", self.run_at)
         _expiry(self.expires)
         for name in ("timeout", "lease"):
-            _check_positive(name, getattr(self, name))
+            object.__setattr__(self, name, _positive(name, getattr(self, name)))
         _seconds("wait", self.wait)
         _check_kind("retry", self.retry, Retry, "such as Retry(attempts=5)")
         _check_kind("retention", self.retention, Retention | None, "such as Retention(dead=3600)")
@@ -229,9 +229,12 @@ def _expiry(value: float | timedelta | datetime | None) -> tuple[float | None, f
     return _seconds("expires", value), None
 
 
-def _check_positive(name: str, value: float | None) -> None:
-    if value is not None and not (_is_number(value) and 0 < value <= SECONDS_LIMIT):
+def _positive(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if not (_is_number(value) and 0 < value <= SECONDS_LIMIT):
         raise InvalidOption(f"{name}={value!r}: must be seconds, more than 0")
+    return float(value)
 
 
 def _check_whole(name: str, value: object, limit: int) -> None:
@@ -250,8 +253,8 @@ def _check_kind(name: str, value: object, kind: Any, example: str) -> None:
 
 
 def _checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(tags, str):
-        raise InvalidOption(f"tags={tags!r}: must be a list of texts, such as [{tags!r}]")
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
+        raise InvalidOption(f"tags={tags!r}: must be a list of texts, such as ['urgent']")
     checked = tuple(check_key("tag", tag) for tag in tags)
     if len(checked) > TAGS_LIMIT:
         raise InvalidOption(f"tags: {len(checked)} are too many; {TAGS_LIMIT} is the limit")
@@ -259,6 +262,7 @@ def _checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
+    _check_kind("headers", headers, Mapping, "a mapping, such as {'tenant': 'ann'}")
     texts = [text for pair in headers.items() for text in pair]
     if not all(isinstance(text, str) for text in texts):
         raise InvalidOption("headers: names and values must be texts")

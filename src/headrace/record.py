@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from headrace.errors import InvalidOption
 from headrace.message import Message
 
 
@@ -166,16 +167,43 @@ class Page(msgspec.Struct, frozen=True):
     cursor: str | None = None
 
 
+class IdPage(msgspec.Struct, frozen=True):
+    """A part of a list of which only the ids matter: newest first.
+
+    Attributes:
+        ids: at most as many as were asked for.
+        cursor: what to pass to get the next page; None at the end.
+    """
+
+    ids: tuple[str, ...]
+    cursor: str | None = None
+
+
+_LARGEST_LIMIT = 2**63 - 1  # what engines can keep
+
+
 class QueueLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much a queue holds before it is full.
 
     Attributes:
         max_depth: unfinished jobs; None: no limit.
         max_bytes: bytes of their envelopes; None: no limit.
+
+    Raises:
+        InvalidOption: one of them is no whole number from 0 on.
     """
 
     max_depth: int | None = None
     max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            limit = getattr(self, name)
+            if limit is not None and (type(limit) is not int or not 0 <= limit <= _LARGEST_LIMIT):
+                message = (
+                    f"QueueLimits({name}={limit!r}): must be a whole number from 0 on, or None"
+                )
+                raise InvalidOption(message)
 
 
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):

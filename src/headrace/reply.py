@@ -27,6 +27,13 @@ U = TypeVar("U")
 Listener = Callable[["Reply[Any]"], None]
 
 
+class Unanswered(EngineBusy):
+    """The engine said nothing in time; what was asked of it may have happened, or still may."""
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__(f"no answer from the engine within {seconds} s; it may still come")
+
+
 class Reply(Generic[T]):
     """A value that is there now or will be. Resolved once, from any thread."""
 
@@ -106,14 +113,13 @@ class Reply(Generic[T]):
             The value.
 
         Raises:
-            EngineBusy: it was not there in time; it may still come.
+            Unanswered: it was not there in time; it may still come.
         """
         if not self._done:
             arrived = threading.Event()
             self.listen(lambda _: arrived.set())
-            if not arrived.wait(timeout):
-                message = f"no answer from the engine within {timeout} s; it may still come"
-                raise EngineBusy(message)
+            if not arrived.wait(timeout) and not self._done:
+                raise Unanswered(timeout)
         return self._result()
 
     def __await__(self) -> Generator[Any, None, T]:

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from headrace.callers import telling
+
 _log = logging.getLogger("headrace")
 
 Subscriber = Callable[[str, Mapping[str, Any]], object]
@@ -24,7 +26,8 @@ class Telemetry:
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber(name, fields)` at every event, in the thread where it happens.
 
-        It should be quick. Its exceptions are logged and harm nobody else.
+        It should be quick, and cannot call what waits, such as `submit`: the thread may be the one
+        that would have to answer. Its exceptions are logged and harm nobody else.
 
         Returns:
             A function that ends the subscription.
@@ -45,6 +48,7 @@ class Telemetry:
         """
         for subscriber in self._subscribers:
             try:
-                subscriber(name, fields)
+                with telling():
+                    subscriber(name, fields)
             except Exception:  # noqa: BLE001 - it is logged; telemetry must not break work
                 _log.exception("the subscriber %r failed at the event %r", subscriber, name)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from headrace.app import App
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.sqlite import SQLiteEngine
 from headrace.errors import (
     BlockingCall,
     DuplicateJob,
@@ -159,6 +160,46 @@ def test_threads_may_open_it_together(tmp_path: Path) -> None:
             thread.join(30)
         assert len({job._watcher for job in jobs}) == 1
         assert len(jobs) == 8
+
+
+@pytest.mark.parametrize("awaiting", [False, True])
+def test_a_use_while_it_is_closed_breaks_no_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, awaiting: bool
+) -> None:
+    app = App(f"sqlite:///{tmp_path}/a.db", ballast=0)
+    echo = make_echo(app)
+    echo.submit(1)
+    watcher = app.intake.watcher
+    close = watcher.close
+
+    def close_slowly() -> None:
+        echo.submit(2)  # another thread's
+        close()
+
+    monkeypatch.setattr(watcher, "close", close_slowly)
+    if awaiting:
+        asyncio.run(app.aclose())
+    else:
+        app.close()
+    echo.submit(3)
+    assert app.engine.depth().wait(30)[0].ready == 3
+    app.close()
+
+
+def test_after_a_failure_it_is_opened_again_by_word_only(tmp_path: Path) -> None:
+    app = App(f"sqlite:///{tmp_path}/a.db", ballast=0)
+    echo = make_echo(app)
+    job = echo.submit(1)
+    engine = app.engine
+    assert isinstance(engine, SQLiteEngine)
+    for again in (app.open, app.close):
+        engine._current()._stop_after(OutcomeUnknown("the disk failed"))
+        for _ in range(2):
+            with pytest.raises(EngineClosed):
+                echo.submit(2)
+        again()
+        assert app.job(job.id).state is State.READY
+    app.close()
 
 
 def test_closing_ends_the_waiting(app: App, echo: Echo) -> None:

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from headrace.callers import Unanswered, answer, in_thread, pause, refuse_on_loop, wait
+from headrace.callers import answer, in_thread, pause, refuse_on_loop
 from headrace.errors import BlockingCall, EngineBusy, TransactionTimeout
-from headrace.reply import Reply
+from headrace.reply import Reply, Unanswered
 
 
 def test_a_blocking_call_is_refused_on_a_running_loop_only() -> None:
@@ -40,12 +40,6 @@ def test_an_answer_comes_or_is_given_up() -> None:
     asyncio.run(ask())
 
 
-def test_a_blocking_caller_is_answered_or_gives_up() -> None:
-    assert wait(Reply.of(1), 0) == 1
-    with pytest.raises(Unanswered, match=r"within 0\.01 s"):
-        wait(Reply[int](), 0.01)
-
-
 @pytest.mark.parametrize("error", [TransactionTimeout("too long"), EngineBusy("locked")])
 def test_the_engine_s_own_errors_pass(error: Exception) -> None:
     async def ask() -> None:
@@ -56,6 +50,6 @@ def test_the_engine_s_own_errors_pass(error: Exception) -> None:
     with pytest.raises(type(error)) as awaiting:
         asyncio.run(ask())
     with pytest.raises(type(error)) as blocking:
-        wait(Reply.failed(error), 5)
+        Reply[int].failed(error).wait(5)
     assert not isinstance(awaiting.value, Unanswered)
     assert not isinstance(blocking.value, Unanswered)

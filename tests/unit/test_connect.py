@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from headrace.config import Config
 from headrace.connect import Borrowed, Connection
 from headrace.engines.memory import MemoryEngine
 from headrace.engines.sqlite import SQLiteEngine
-from headrace.errors import ConfigError, EngineClosed
+from headrace.errors import ConfigError, EngineClosed, StorageUnfit
 from headrace.ids import Ids
 from headrace.record import State
+from headrace.reply import Reply
+from tests.unit.waiting import until
 
 
 def connection(url: str, **settings: Any) -> Connection:
@@ -61,6 +64,65 @@ def test_it_can_be_opened_again(tmp_path: Path) -> None:
             _ = made.engine
 
 
+class Slow(MemoryEngine):
+    """An engine that is opened and closed when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.replies: list[Reply[None]] = []
+
+    def open(self) -> Reply[None]:
+        return self._ask("open")
+
+    def close(self) -> Reply[None]:
+        return self._ask("close")
+
+    def _ask(self, step: str) -> Reply[None]:
+        self.asked.append(step)
+        self.replies.append(Reply())
+        return self.replies[-1]
+
+
+def test_an_engine_is_opened_and_closed_in_the_order_in_which_it_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Slow()
+    made = connection("memory:")
+    monkeypatch.setattr(made, "_make", lambda: engine)
+    opening, closing, again = made.open(), made.close(), made.open()
+    assert engine.asked == ["open"]
+    engine.replies[0].fail(StorageUnfit("once"))
+    with pytest.raises(StorageUnfit):
+        opening.wait(0)
+    assert engine.asked == ["open", "close"]
+    engine.replies[1].resolve(None)
+    closing.wait(0)
+    assert engine.asked == ["open", "close", "open"]
+    engine.replies[2].resolve(None)
+    again.wait(0)
+    assert made.engine is engine
+
+
+def test_threads_that_open_and_close_it_leave_nothing_behind(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    made = connection(f"sqlite:///{tmp_path}/a.db", ballast=0, durability="crash")
+
+    def use() -> None:
+        for _ in range(20):
+            made.open().wait(30)
+            made.close()
+
+    users = [threading.Thread(target=use) for _ in range(4)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(60)
+    made.open().wait(30)
+    made.close().wait(30)
+    until(lambda: set(threading.enumerate()) <= before, "the engine's threads to end")
+
+
 def test_other_settings_for_an_open_file_are_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a.db"
     one, other = opened(url), connection(url, durability="crash")
@@ -82,6 +144,13 @@ def test_a_relative_path_is_what_it_was_at_first(
     assert (tmp_path / "some file.db").exists()
 
 
+def test_a_file_may_be_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir("/")
+    assert connection("sqlite:///~/a.db").place == str(tmp_path.resolve() / "a.db")
+    assert connection("sqlite:///~nobody.db").place == "/~nobody.db"
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
@@ -91,6 +160,7 @@ def test_a_relative_path_is_what_it_was_at_first(
         ("sqlite://headrace.db", "names no file"),
         ("sqlite:///:memory:", "names no file"),
         ("sqlite:///a.db?mode=ro", "names no file"),
+        ("sqlite:///a%00b", "names no file"),
         ("memory:x", "takes no address"),
     ],
 )

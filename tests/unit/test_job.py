@@ -130,6 +130,13 @@ def test_cancelling_a_waiting_job_ends_it(job: Job[float]) -> None:
         assert "not wanted" in str(error)
 
 
+def test_any_reason_for_cancelling_can_be_stored(job: Job[float]) -> None:
+    assert job.cancel("caf\udce9.txt")
+    failure = job.refresh().failure
+    assert failure is not None
+    assert failure.message == "caf?.txt"
+
+
 def test_cancelling_a_running_job_asks_for_it(app: App, job: Job[float]) -> None:
     claim(app)
     assert job.cancel()

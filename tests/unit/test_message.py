@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from typing import Any
 
 import msgspec
 import pytest
@@ -48,6 +49,15 @@ def test_a_message_survives_the_wire(message: Message) -> None:
     back = msgspec.json.decode(text, type=Message)
     assert back == message
     assert msgspec.json.encode(back) == text
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), -1, "7d", None, True, 1e10])
+@pytest.mark.parametrize("name", ["succeeded", "dead"])
+def test_a_retention_is_seconds_and_comes_to_an_end(name: str, seconds: Any) -> None:
+    with pytest.raises(InvalidOption, match=name):
+        Retention(**{name: seconds})
+    with pytest.raises(msgspec.ValidationError, match=name):
+        msgspec.convert({name: seconds}, Retention, strict=False)
 
 
 def test_what_is_as_always_is_not_sent() -> None:

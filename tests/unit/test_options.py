@@ -6,6 +6,7 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_type_hints
 
+import msgspec
 import pytest
 
 from headrace.errors import InvalidOption
@@ -119,12 +120,28 @@ def test_changing_leaves_the_original_alone() -> None:
         ({"headers": {"a": 1}}, "must be texts"),
         ({"headers": {"a": "x" * 20_000}}, "over the limit of 16384"),
         ({"headers": {"a": "\ud800"}}, "surrogates"),
+        ({"headers": [1]}, r"headers=\[1\]: must be a mapping"),
+        ({"tags": [1]}, "tag 1"),
+        ({"tags": 5}, "tags=5: must be a list"),
+        ({"queue": None}, "queue name None"),
+        ({"unique_key": 5}, "unique_key 5"),
+        ({"order_key": b"k"}, "order_key b'k'"),
+        ({"trace": 5}, "trace 5"),
         ({"wait": -1}, "wait=-1"),
     ],
 )
 def test_nonsense_is_refused(given: Any, words: str) -> None:
     with pytest.raises(InvalidOption, match=words):
         Options().changed(given)
+
+
+def test_seconds_of_another_number_class_can_be_sent() -> None:
+    class Float(float):
+        """What NumPy's float64 is, too: msgspec encodes none but the plain ones."""
+
+    options = Options(timeout=Float(5), lease=Float(6), delay=Float(7), expires=Float(8))
+    sent = msgspec.json.encode(options.envelope("t", Options()))
+    assert b'"delay":7.0,"expires_after":8.0,"timeout":5.0,"lease":6.0' in sent
 
 
 def test_an_unknown_name_is_refused_with_what_was_meant() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
+import msgspec
+import pytest
+
+from headrace.errors import InvalidOption
 from headrace.message import VERSION, Message
 from headrace.record import (
     LIVE,
@@ -32,6 +36,16 @@ def test_states_and_causes_are_the_words_themselves() -> None:
     assert State("dead") is State.DEAD
     assert Failure(cause=Cause.EXPIRED) == Failure(cause="expired")
     assert msgspec.json.encode(Failure(cause=Cause.EXPIRED)) == b'{"cause":"expired"}'
+
+
+@pytest.mark.parametrize("limit", [-1, "many", 1.5, True, 2**63])
+@pytest.mark.parametrize("name", ["max_depth", "max_bytes"])
+def test_a_limit_of_a_queue_is_a_whole_number(name: str, limit: Any) -> None:
+    with pytest.raises(InvalidOption, match=f"{name}={limit!r}"):
+        QueueLimits(**{name: limit})
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(msgspec.json.encode({name: limit}), type=QueueLimits)
+    assert QueueLimits(**{name: 0}) != QueueLimits(**{name: 2**63 - 1}) != QueueLimits()
 
 
 def test_a_record_survives_the_wire() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from headrace.app import App
 from headrace.telemetry import Telemetry
 
 
@@ -22,6 +23,21 @@ def test_events_reach_every_subscriber_until_it_leaves() -> None:
     telemetry.event("jobs.lost")
     assert first == [("jobs.settled", {"count": 3})]
     assert second == ["jobs.settled", "jobs.lost"]
+
+
+def test_a_subscriber_cannot_wait_for_the_engine(caplog: pytest.LogCaptureFixture) -> None:
+    telemetry = Telemetry()
+    with App("memory:") as app:
+
+        @app.task
+        def echo(n: int) -> int:
+            return n
+
+        telemetry.subscribe(lambda _name, _fields: echo.submit(1))
+        telemetry.event("jobs.settled")
+        assert "in a subscriber of events: hand it to a thread of your own" in caplog.text
+        assert app.engine.depth().wait(5) == ()
+        echo.submit(2)  # afterwards it may
 
 
 def test_a_failing_subscriber_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,9 +16,10 @@ from headrace.cli.selection import filters, paging
 from headrace.cli.storage import Storage, opened
 from headrace.cli.text import plain
 from headrace.clock import SystemClock
-from headrace.errors import EngineBusy, JobNotFound
+from headrace.errors import JobNotFound
 from headrace.job import Progress, progress_key
 from headrace.record import LIVE, Filter, Record, State
+from headrace.reply import Unanswered
 from headrace.watcher import Watcher
 from headrace.write import CancelJobs, RetryJobs
 
@@ -162,9 +163,8 @@ def _wait(
             finished[job_id] = reply.wait(left)
         except JobNotFound:
             missing.append(job_id)
-        except EngineBusy:
-            if reply.done:
-                raise
+        except Unanswered:
+            pass  # it is told that these are not finished
     watcher.close()
     return finished, missing
 

@@ -78,7 +78,9 @@ class Program(click.Group):
 
     def _run(self, args: Sequence[str] | None, name: str, extra: dict[str, Any]) -> Exit:
         try:
-            outcome = super().main(args, name, standalone_mode=False, **extra)
+            words = sys.argv[1:] if args is None else args
+            _check_text(words)
+            outcome = super().main(words, name, standalone_mode=False, **extra)
         except SystemExit as end:
             return Exit(int(end.code or 0))
         except BaseException as error:  # noqa: BLE001 - whatever it is: one line and a code
@@ -96,6 +98,14 @@ def _heeding_reader() -> Iterator[None]:
         with contextlib.suppress(OSError, ValueError):  # else the last flush would complain
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.exceptions.Exit(Exit.PIPE) from None
+
+
+def _check_text(words: Sequence[str]) -> None:
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise click.UsageError(f"{word!r} is not text: use UTF-8") from None
 
 
 def _tell(error: BaseException) -> None:

@@ -101,10 +101,10 @@ def find(storage: Storage, where: Filter) -> list[str]:
     return ids[::-1]
 
 
-def _pages(storage: Storage, where: Filter) -> Iterator[list[str]]:
+def _pages(storage: Storage, where: Filter) -> Iterator[tuple[str, ...]]:
     cursor: str | None = None
     while True:
-        page = storage.ask(storage.engine.find(where, limit=_PAGE, cursor=cursor))
-        yield [record.id for record in page.records]
+        page = storage.ask(storage.engine.find_ids(where, limit=_PAGE, cursor=cursor))
+        yield page.ids
         if (cursor := page.cursor) is None:
             return

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from headrace.cli.exits import NoDatabase
 from headrace.clock import SystemClock
 from headrace.config import Config, load
-from headrace.connect import Connection
+from headrace.connect import Connection, database_file
 from headrace.engine import Engine
 from headrace.errors import ConfigError
 from headrace.ids import Ids
@@ -82,10 +82,8 @@ def check_shared(config: Config) -> None:
 
 
 def database(url: str) -> Path | None:
-    """Return the file that a URL names; None if it names none."""
-    parts = urlsplit(url)
-    path = unquote(parts.path).removeprefix("/")
-    return Path(path).expanduser() if parts.scheme == "sqlite" and path else None
+    """Return the file that everything is in; None if it is elsewhere."""
+    return database_file(url) if urlsplit(url).scheme == "sqlite" else None
 
 
 def url_of(file: Path) -> str:
@@ -97,6 +95,6 @@ def _check_there(url: str) -> None:
     file = database(url)
     if file is not None and not file.exists():
         raise NoDatabase(
-            f"there is no database {file.absolute()} yet; the first submit or worker makes it,"
+            f"there is no database {file} yet; the first submit or worker makes it,"
             " or say where it is with --url or HEADRACE_URL"
         )

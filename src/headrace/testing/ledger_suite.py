@@ -410,6 +410,26 @@ class FindSuite:
         assert labels(second.records) == ["2", "0"]
         assert second.cursor is None
 
+    def test_ids_are_listed_as_the_jobs_are(self, engine: Engine) -> None:
+        for n in range(6):
+            send(engine, f"{n}", queue="even" if n % 2 == 0 else "odd", tags=("red",))
+        send(engine, "later", delay=60.0)
+        for where in (
+            Filter(),
+            Filter(queues=("even",)),
+            Filter(tags=("red",)),
+            Filter(states=(State.SCHEDULED,)),
+            Filter(states=(State.READY,)),
+        ):
+            listed = engine.find(where).wait(PATIENCE).records
+            ids = engine.find_ids(where).wait(PATIENCE)
+            assert ids.ids == tuple(record.id for record in listed)
+            assert ids.cursor is None
+        first = engine.find_ids(Filter(queues=("odd",)), limit=2).wait(PATIENCE)
+        assert first.ids == (job_id("5"), job_id("3"))
+        rest = engine.find_ids(Filter(queues=("odd",)), cursor=first.cursor).wait(PATIENCE)
+        assert rest.ids == (job_id("1"),)
+
     def test_a_page_survives_the_end_of_its_last_job(self, engine: Engine) -> None:
         send(engine, "a", "b", "c")
         page = engine.find(Filter(), limit=1).wait(PATIENCE)

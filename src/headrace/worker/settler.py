@@ -34,6 +34,8 @@ _BATCHES_UNDER_WAY = 2
 _FULL_BATCH = 250
 """A second batch goes out beside the first when it has so many."""
 _LARGEST_BATCH = 2_000
+_BATCH_BYTES = 16 * 1024 * 1024
+"""A batch ends with the result that reaches it: results may be large, and memory is not."""
 _RETRY_SECONDS = 0.5
 
 _FINAL = (EngineClosed, OutcomeUnknown, StorageCorrupt, StorageUnfit)
@@ -112,8 +114,13 @@ class Settler:
     def _take(self) -> list[_Pair]:
         if self._doubtful:
             return self._doubtful.popleft()
-        count = min(len(self._gathered), _LARGEST_BATCH)
-        return [self._gathered.popleft() for _ in range(count)]
+        batch: list[_Pair] = []
+        room = _BATCH_BYTES
+        while self._gathered and len(batch) < _LARGEST_BATCH and room > 0:
+            pair = self._gathered.popleft()
+            room -= len(pair[1].result or b"")
+            batch.append(pair)
+        return batch
 
     def _answered(self, batch: list[_Pair], reply: Reply[Any]) -> None:
         if reply.error is None:

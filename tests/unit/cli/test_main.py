@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from typing import Any
 
 import click
 import pytest
 
 from headrace.cli.exits import Exit
 from headrace.cli.main import COMMANDS, Program, main
-from tests.unit.cli.conftest import Terminal
+from tests.unit.cli.conftest import Shop, Terminal
 
 
 def test_help_lists_every_command(terminal: Terminal) -> None:
@@ -50,6 +51,17 @@ def test_url_and_config_reach_the_settings(terminal: Terminal) -> None:
     result = terminal("--url", other, "--config", "deadline=7", "jobs", "list")
     assert result.exit_code == Exit.NOT_FOUND
     assert "other.db" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("show", "x\udcff"), ("list", "--tag", "\udcff"), ("cancel", "x", "--reason", "\udcff")],
+)
+def test_what_is_no_text_is_a_wrong_command_line(shop: Shop, terminal: Terminal, args: Any) -> None:
+    shop.submit()
+    result = terminal("jobs", *args)
+    assert result.exit_code == Exit.USAGE
+    assert "udcff' is not text: use UTF-8" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,11 @@ import pytest
 
 from headrace.cli.exits import NoDatabase
 from headrace.cli.storage import check_shared, database, opened, url_of
+from headrace.clock import SystemClock
 from headrace.config import load
+from headrace.connect import Connection
 from headrace.errors import ConfigError
+from headrace.ids import Ids
 from headrace.write import PauseQueue
 from tests.unit.cli.conftest import Shop, Terminal
 
@@ -34,9 +37,13 @@ def test_memory_is_refused() -> None:
         check_shared(load({"url": "memory:"}))
 
 
-def test_database() -> None:
-    assert database("sqlite:///shop.db") == Path("shop.db")
-    assert database("sqlite:////var/shop%20one.db") == Path("/var/shop one.db")
+@pytest.mark.parametrize("path", ["shop.db", "/var/shop%20one.db", "~/shop.db"])
+def test_a_command_looks_where_an_app_would(path: str) -> None:
+    url = f"sqlite:///{path}"
+    assert str(database(url)) == Connection(load({"url": url}), SystemClock(), Ids()).place
+
+
+def test_what_is_not_in_a_file_is_elsewhere() -> None:
     assert database("memory:") is None
 
 

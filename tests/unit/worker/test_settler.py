@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from headrace.errors import EngineBusy, EngineError, OutcomeUnknown, StorageFull
 from headrace.record import Cause, State
-from headrace.worker import Exit
+from headrace.worker import Exit, settler
 from headrace.worker.decision import released
 from headrace.worker.leases import Leases
 from headrace.worker.run import Run
 from headrace.worker.settler import Settler
-from headrace.write import Settle
+from headrace.write import Settle, Settlement
 from tests.unit.waiting import until
 from tests.unit.worker.stage import Stage, a_run
 
@@ -70,6 +71,20 @@ def test_a_full_batch_goes_out_beside_the_first(case: Case) -> None:
     assert case.sizes() == [1, 250]
     case.engine.answer()
     assert sum(case.sizes()) == 600
+
+
+def test_a_batch_ends_with_the_result_that_fills_it(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settler, "_BATCH_BYTES", 100)
+    case.engine.held = True
+    case.put()
+    for number in range(2, 12):
+        run = a_run(number)
+        result = msgspec.Raw(b"7" * 40)
+        case.settler.put(run, Settlement(lease=run.lease, to=State.SUCCEEDED, result=result))
+    case.engine.answer()
+    assert case.sizes() == [1, 3, 3, 3, 1]
 
 
 @pytest.mark.parametrize("error", [StorageFull("no room"), EngineBusy("locked")])

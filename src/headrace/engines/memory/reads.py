@@ -9,7 +9,7 @@ from headrace.engines.memory import job as life
 from headrace.engines.memory.core import Core
 from headrace.engines.memory.job import Job
 from headrace.errors import InvalidOption
-from headrace.record import Filter, Page, QueueStatus, Record, State
+from headrace.record import Filter, IdPage, Page, QueueStatus, Record, State
 from headrace.reply import Reply
 
 
@@ -36,6 +36,14 @@ class Reads:
     def find(self, where: Filter, *, limit: int = 100, cursor: str | None = None) -> Reply[Page]:
         """List jobs, newest first, a page at a time."""
         return self._core.run(lambda: self._page(where, limit, cursor))
+
+    def find_ids(
+        self, where: Filter, *, limit: int = 1000, cursor: str | None = None
+    ) -> Reply[IdPage]:
+        """List only the ids of jobs, newest first, a page at a time."""
+        return self.find(where, limit=limit, cursor=cursor).map(
+            lambda page: IdPage(tuple(record.id for record in page.records), page.cursor)
+        )
 
     def load(self, key: str) -> Reply[Entry | None]:
         """Tell what is remembered under `key`."""

@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from pathlib import Path
 
 _PARTS = 8
+_CANNOT_ALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL)  # musl leaves it to the file system
+_FLAGS = os.O_RDWR | os.O_NOFOLLOW  # in a folder of many, a link may lead to another file of ours
 
 
 class Ballast:
@@ -29,9 +32,10 @@ class Ballast:
     def left(self) -> int:
         """Return the bytes that are not spent."""
         try:
-            return self.path.stat().st_size
+            found = self.path.lstat()
         except OSError:
             return 0
+        return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
     def whole(self) -> bool:
         """Return whether nothing of it is spent."""
@@ -43,7 +47,11 @@ class Ballast:
         if not left:
             return False
         try:
-            os.truncate(self.path, max(0, left - max(1, self.size // _PARTS)))
+            descriptor = os.open(self.path, _FLAGS)
+            try:
+                os.ftruncate(descriptor, max(0, left - max(1, self.size // _PARTS)))
+            finally:
+                os.close(descriptor)
         except OSError:
             return False  # somebody else's file: what is in it cannot be given back
         return True
@@ -53,7 +61,7 @@ class Ballast:
         if self.whole():
             return True
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(self.path, _FLAGS | os.O_CREAT, 0o600)
         except OSError:
             return False
         try:
@@ -77,6 +85,12 @@ def _allocate(descriptor: int, start: int, end: int) -> None:
 
 def _take(descriptor: int, start: int, end: int) -> None:
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, start, end - start)
-    elif os.pwrite(descriptor, b"\1" * (end - start), start) < end - start:
+        try:
+            os.posix_fallocate(descriptor, start, end - start)
+        except OSError as error:
+            if error.errno not in _CANNOT_ALLOCATE:
+                raise
+        else:
+            return
+    if os.pwrite(descriptor, b"\1" * (end - start), start) < end - start:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -126,6 +126,8 @@ class Database:
                     " move the log away, too, to begin anew"
                 )
             self._create(boot)
+        if self.path.is_dir():
+            raise StorageUnfit(f"{self.path} is a folder: name a file, such as {self.path}/jobs.db")
         self._check_header(logged)
         if logged:
             self._renew_log()
@@ -354,6 +356,12 @@ def read_number(connection: apsw.Connection, statement: str) -> int:
     return int(str(value))
 
 
+def roll_back(connection: apsw.Connection) -> None:
+    """Undo the transaction, unless SQLite has done so itself, as it may when the disk is full."""
+    if connection.in_transaction:
+        connection.execute("rollback").fetchall()
+
+
 def _remove(paths: Iterable[Path]) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
@@ -390,7 +398,7 @@ def _migrate(connection: apsw.Connection, boot: str) -> None:
         _note_boot(connection, boot)
         connection.execute("commit").fetchall()
     except BaseException:
-        connection.execute("rollback").fetchall()
+        roll_back(connection)
         raise
     finally:
         connection.set_busy_timeout(0)

@@ -39,7 +39,7 @@ from headrace.engines.sqlite.writer import Request
 from headrace.engines.sqlite.writes import ids_of, plan_of, topics_of
 from headrace.errors import EngineClosed, Unsupported, UsageError
 from headrace.ids import Ids
-from headrace.record import Filter, Page, QueueStatus, Record, State
+from headrace.record import Filter, IdPage, Page, QueueStatus, Record, State
 from headrace.reply import Reply
 from headrace.write import Lease, Send, Write
 
@@ -247,6 +247,8 @@ class SQLiteEngine:
         self, queues: Sequence[str], *, limit: int, seconds: float, holder: str, wait: float = 0.0
     ) -> Reply[tuple[Lease, ...]]:
         """Claim jobs."""
+        if limit < 1:
+            return Reply.of(())  # waiting for it would be in vain
         names = self._rotated(tuple(queues))
         clock = self._clock
         claim = leasing.Claim(
@@ -285,6 +287,12 @@ class SQLiteEngine:
     def find(self, where: Filter, *, limit: int = 100, cursor: str | None = None) -> Reply[Page]:
         """List jobs, newest first."""
         return self._read(lambda: reading.find(where, limit, cursor, self._clock.now()))
+
+    def find_ids(
+        self, where: Filter, *, limit: int = 1000, cursor: str | None = None
+    ) -> Reply[IdPage]:
+        """List only the ids of jobs, newest first."""
+        return self._read(lambda: reading.find_ids(where, limit, cursor, self._clock.now()))
 
     # The store ------------------------------------------------------------------------------------
 

@@ -64,7 +64,8 @@ class _Gate:
             self._changed.notify_all()
 
     def welcome(self, resident: Resident) -> None:
-        self._residents.add(resident)
+        with self._changed:
+            self._residents.add(resident)
         if not self._installed and hasattr(os, "register_at_fork"):
             # Not earlier: the last one to come is called first, and others take locks (of logging,
             # say) that those need who are to leave.
@@ -74,12 +75,14 @@ class _Gate:
             )
 
     def farewell(self, resident: Resident) -> None:
-        self._residents.discard(resident)
+        with self._changed:
+            self._residents.discard(resident)
 
     def _before(self) -> None:
         with self._changed:
             self._forks += 1
-        for resident in list(self._residents):
+            residents = list(self._residents)
+        for resident in residents:
             resident.leave()
         with self._changed:
             self._changed.wait_for(lambda: not self._inside, _PATIENCE)

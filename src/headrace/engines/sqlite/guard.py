@@ -32,7 +32,13 @@ class _Guard:
         self._guarded: Counter[tuple[str, _File | None]] = Counter()
         self._installed = False
         self._exempt = threading.local()
+        self._begin_anew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin_anew)
         self._note()
+
+    def _begin_anew(self) -> None:
+        self._lock = threading.Lock()
 
     @contextmanager
     def exempt(self) -> Iterator[None]:
@@ -46,15 +52,17 @@ class _Guard:
         if not self._installed:
             sys.addaudithook(self._hook)
             self._installed = True
-        self._guarded[str(path), _identity(str(path))] += 1
-        self._note()
+        with self._lock:
+            self._guarded[str(path), _identity(str(path))] += 1
+            self._note()
 
     def remove(self, path: Path) -> None:
-        # The file may have been moved away meanwhile.
-        known = next((key for key in self._guarded if key[0] == str(path)), None)
-        if known is not None:
-            self._guarded -= Counter([known])
-        self._note()
+        with self._lock:
+            # The file may have been moved away meanwhile.
+            known = next((key for key in self._guarded if key[0] == str(path)), None)
+            if known is not None:
+                self._guarded -= Counter([known])
+            self._note()
 
     def _note(self) -> None:
         self._files = frozenset(file for _, file in self._guarded if file is not None)

@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import select
+import stat
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -144,6 +145,8 @@ class Hints:
         # It gets its name when it has its reader: others remove a pipe that nobody reads.
         unnamed = self._path("new", f"{topic}.{self._name}")
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        if not _is_ours(self._folder):
+            raise PermissionError(f"{self._folder} is not this user's alone")
         os.mkfifo(unnamed, mode=0o600)
         undo.callback(unnamed.unlink, missing_ok=True)
         # Open for both: it never reports an end of file while there are no writers.
@@ -206,20 +209,32 @@ class Hints:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return os.listdir(folder)  # noqa: PTH208 - names are all it takes
+        return os.listdir(folder) if _is_ours(folder) else []  # noqa: PTH208 - names are all it takes
     except OSError:
         return []
 
 
+def _is_ours(folder: Path) -> bool:
+    """Return whether nobody else can put anything into a folder, such as a link to a file of ours.
+
+    Where others may write, they may have made it before us.
+    """
+    found = folder.lstat()
+    private = stat.S_ISDIR(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
+    return private and found.st_uid == os.geteuid()
+
+
 def _write(pipe: Path, text: bytes) -> None:
     try:
-        descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError as error:
         if error.errno == errno.ENXIO:  # nobody reads it: its process is gone
-            pipe.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a hint that fails is none, and no failed commit
+                pipe.unlink(missing_ok=True)
         return
     try:
-        os.write(descriptor, text)
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            os.write(descriptor, text)
     except OSError:
         pass  # full: a hint waits there already; or the reader has just left
     finally:

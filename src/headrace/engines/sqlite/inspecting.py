@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import tempfile
 from pathlib import Path
 
 import apsw
@@ -101,13 +103,13 @@ def backup(database: Database, target: Path) -> None:
     """
     if target.exists():
         raise UsageError(f"{target} exists: a backup never overwrites; choose another name")
-    draft = target.with_name(f"{target.name}.new-{os.getpid()}")
+    draft = None
     connection = database.connect()
     try:
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL, 0o600))
+        draft = _new_file(target)
         connection.execute("vacuum into ?", (str(draft),)).fetchall()
         _sync(draft)
-        os.link(draft, target)
+        _give_name(draft, target)
         _sync(target.parent)
     except apsw.FullError as error:
         raise StorageFull(f"no space for the backup {target}") from error
@@ -115,7 +117,26 @@ def backup(database: Database, target: Path) -> None:
         raise UsageError(f"cannot write the backup {target}: {error}") from error
     finally:
         connection.close()
-        draft.unlink(missing_ok=True)
+        if draft is not None:
+            draft.unlink(missing_ok=True)
+
+
+def _new_file(target: Path) -> Path:
+    """Make an empty file beside the target, for this user alone."""
+    descriptor, name = tempfile.mkstemp(prefix=f"{target.name}.new-", dir=target.parent)
+    os.close(descriptor)
+    return Path(name)
+
+
+def _give_name(draft: Path, target: Path) -> None:
+    """Name the finished file; a name that somebody took meanwhile stays theirs."""
+    try:
+        os.link(draft, target)
+    except OSError as error:
+        # FAT, and some file systems of networks, have no links.
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP) or target.exists():
+            raise
+        draft.rename(target)
 
 
 def _sync(path: Path) -> None:

@@ -29,6 +29,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _WAKE_STEPS = 10
+_CLAIM_BYTES = 16 * 1024 * 1024
+"""A claim ends with the queue's job that would exceed it, or a little earlier."""
 _NONCE_LENGTH = 17  # a dot and 16 digits
 
 _lease = msgspec.json.Decoder(Lease).decode
@@ -38,8 +40,6 @@ _raw_leases = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def lease(claim: Claim, now: float, monotonic: float) -> Plan[tuple[Lease, ...]]:
     """Claim jobs for a worker."""
-    if claim.limit < 1:
-        return ()
     names = document(claim.queues)
     rows = yield do("claim_queues", names, now)
     if not rows or rows[0][-1]:
@@ -55,9 +55,10 @@ def lease(claim: Claim, now: float, monotonic: float) -> Plan[tuple[Lease, ...]]
         return ()
     picked = yield from _pick_fairly(queues, limit)
     if overdue:
-        late = yield do("late_among", document(picked), now)
-        yield from _end_late([seq for (seq,) in late], now)
-        picked = [seq for seq in picked if (seq,) not in late]
+        rows = yield do("late_among", document(picked), now)
+        late = {seq for (seq,) in rows}
+        yield from _end_late(sorted(late), now)
+        picked = [seq for seq in picked if seq not in late]
     return (yield from _take(claim, picked, now, monotonic))
 
 
@@ -96,11 +97,14 @@ def _end_late(seqs: Sequence[int], now: float) -> Plan[int]:
 def _pick_fairly(queues: Sequence[int], limit: int) -> Plan[list[int]]:
     """Take jobs out of queues in two rounds: a fair share of each, then what others left over."""
     picked: list[int] = []
+    left = _CLAIM_BYTES
     for share in (max(1, limit // len(queues)), limit):
         for queue in queues:
             room = min(share, limit - len(picked))
-            if room > 0:
-                picked += yield from _pick(queue, room)
+            if room > 0 and left > 0:
+                seqs, size = yield from _pick(queue, room, left)
+                picked += seqs
+                left -= size
     return picked
 
 
@@ -117,13 +121,15 @@ def _take(
     return leases
 
 
-def _pick(queue: int, limit: int) -> Plan[list[int]]:
-    """Take the first jobs of a queue out of it: they are neighbours, so one range is deleted."""
-    ((chosen, rank),) = yield do("claim_pick", queue, limit)
+def _pick(queue: int, limit: int, most: int) -> Plan[tuple[list[int], int]]:
+    """Take the first jobs of a queue out of it; return them, and the bytes of their envelopes."""
+    ((chosen, rank, size),) = yield do("claim_pick", queue, limit)
     seqs: list[int] = msgspec.json.decode(chosen)
-    if seqs:
+    if size > most and len(seqs) > 1:
+        return (yield from _pick(queue, len(seqs) // 2, most))
+    if seqs:  # they are neighbours, so one range is deleted
         yield do("claim_forget", queue, rank, seqs[-1])
-    return seqs
+    return seqs, size
 
 
 def _read(claim: Claim, chosen: str, token: int, now: float) -> Plan[tuple[Lease, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -110,9 +111,13 @@ def forget_live(seqs: str, now: float) -> Plan[None]:
 
 
 def retentions(seqs: Sequence[int]) -> Plan[dict[int, Retention]]:
-    """Return the retentions of those jobs that have one of their own."""
+    """Return the retentions of those jobs that have one of their own which can be read."""
     rows = yield do("retention_of", document(seqs))
-    return {seq: msgspec.json.decode(text, type=Retention) for seq, text in rows}
+    own: dict[int, Retention] = {}
+    for seq, text in rows:
+        with contextlib.suppress(msgspec.DecodeError):  # of another version, say
+            own[seq] = msgspec.json.decode(text, type=Retention)
+    return own
 
 
 def end_all(seqs: Sequence[int], state: State, failure: Failure, now: float) -> Plan[None]:

@@ -16,6 +16,7 @@ from headrace.record import (
     Attempt,
     Failure,
     Filter,
+    IdPage,
     Page,
     QueueLimits,
     QueueStatus,
@@ -58,12 +59,26 @@ def states(ids: Sequence[str], now: float) -> Plan[dict[str, State]]:
 
 def find(where: Filter, limit: int, cursor: str | None, now: float) -> Plan[Page]:
     """Return a page of jobs, newest first."""
+    rows, following = yield from _find("records", where, limit, cursor, now)
+    records = yield from _records(rows)
+    return Page(tuple(records), following)
+
+
+def find_ids(where: Filter, limit: int, cursor: str | None, now: float) -> Plan[IdPage]:
+    """Return the ids of a page of jobs, newest first."""
+    rows, following = yield from _find("ids", where, limit, cursor, now)
+    return IdPage(tuple(job_id for _, job_id in rows), following)
+
+
+def _find(
+    name: str, where: Filter, limit: int, cursor: str | None, now: float
+) -> Plan[tuple[Rows, str | None]]:
+    """Return the rows of a page, whose first column is the place, and the next page's cursor."""
     conditions, parameters = _conditions(where, cursor)
-    text = sql("records") + f" where {' and '.join(conditions)} order by job.seq desc limit ?"
+    text = sql(name) + f" where {' and '.join(conditions)} order by job.seq desc limit ?"
     rows = yield text, (now, *parameters, limit + 1)
-    records = yield from _records(rows[:limit])
     more = len(rows) > limit
-    return Page(tuple(records), str(rows[limit - 1][0]) if more else None)
+    return rows[:limit], str(rows[limit - 1][0]) if more else None
 
 
 def _conditions(where: Filter, cursor: str | None) -> tuple[list[str], list[Any]]:

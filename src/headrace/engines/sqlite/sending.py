@@ -122,8 +122,8 @@ def _accept(
             "send_jobs", texts([e.decode() for e in envelopes]), queue, now,
             ids, width, task, '"priority":' in text,
         )  # fmt: skip
-    except Violated:
-        yield from _refuse_taken_id(batch)
+    except Violated as violated:
+        raise (yield from _taken_id(batch)) or violated from violated
     if not any(word in text for word in _FEATURES):
         yield do("send_ready", len(batch))
         return
@@ -162,11 +162,14 @@ def _column(values: Sequence[str]) -> tuple[bytes, int]:
     return column, width if alike else 0
 
 
-def _refuse_taken_id(batch: Sequence[Message]) -> Plan[None]:
+def _taken_id(batch: Sequence[Message]) -> Plan[DuplicateJob | None]:
+    """Return the error that names an id which is not new, if there is one."""
     older = yield do("ids_taken", document([message.id for message in batch]))
-    times = Counter(message.id for message in batch)
-    taken = older[0][0] if older else times.most_common(1)[0][0]
-    raise DuplicateJob(f"a job with the id {taken} is there already: give each its own id", taken)
+    ((repeated, times),) = Counter(message.id for message in batch).most_common(1)
+    if not older and times == 1:
+        return None
+    taken = older[0][0] if older else repeated
+    return DuplicateJob(f"a job with the id {taken} is there already: give each its own id", taken)
 
 
 def _settle_conflicts(keyed: Sequence[Message], now: float) -> Plan[dict[str, None]]:

@@ -13,7 +13,7 @@ import apsw
 
 from headrace.engines.sqlite import forking
 from headrace.engines.sqlite.ballast import Ballast
-from headrace.engines.sqlite.database import Database
+from headrace.engines.sqlite.database import Database, roll_back
 from headrace.engines.sqlite.guard import guard, unguard
 from headrace.engines.sqlite.hints import Hints
 from headrace.engines.sqlite.plan import Plan, run
@@ -69,6 +69,7 @@ class Session:
         self._reader = Reader(database.connect)
         self._turn = threading.Lock()
         self._transactions: weakref.WeakSet[Transaction] = weakref.WeakSet()
+        self._listing = threading.Lock()
         self.writer = Writer(
             connect=database.connect,
             wal=database.wal,
@@ -107,7 +108,8 @@ class Session:
         transaction = Transaction(
             self._database.connect, limit, self._turn, self._hints.give, self._stop_after
         )
-        self._transactions.add(transaction)
+        with self._listing:
+            self._transactions.add(transaction)
         return transaction
 
     def read(self, plan: Callable[[], Plan[T]]) -> Reply[T]:
@@ -124,7 +126,7 @@ class Session:
         """Write what was handed over, then let go of everything."""
         self._at_exit.detach()
         # All are told before one is waited for: some wait for others to end.
-        for ending in [transaction.close() for transaction in list(self._transactions)]:
+        for ending in [transaction.close() for transaction in self._begun()]:
             with contextlib.suppress(HeadraceError):  # it came to an end of its own before
                 ending.wait()
         self._reader.close()
@@ -139,7 +141,7 @@ class Session:
     def leave(self) -> None:
         """Close all connections on which nothing is under way."""
         self.writer.leave()
-        for transaction in list(self._transactions):
+        for transaction in self._begun():
             transaction.leave()
         self._reader.leave()
 
@@ -155,6 +157,10 @@ class Session:
 
     # ----------------------------------------------------------------------------------------------
 
+    def _begun(self) -> list[Transaction]:
+        with self._listing:
+            return list(self._transactions)
+
     def _stop_after(self, unknown: OutcomeUnknown) -> None:
         """Refuse further calls: whether a commit happened is not known."""
         self._broken = True
@@ -166,7 +172,7 @@ def _snapshot(connection: apsw.Connection, plan: Plan[T]) -> T:
     try:
         return run(connection, plan)
     finally:
-        connection.execute("rollback").fetchall()
+        roll_back(connection)
 
 
 def _end(writer: Writer, reader: Reader, hints: Hints, pid: int) -> None:

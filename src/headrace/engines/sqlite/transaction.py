@@ -194,7 +194,8 @@ class Transaction:
     def _too_late(self) -> TransactionTimeout:
         return TransactionTimeout(
             f"the transaction held the write lock for over {self._limit} s and was rolled back: do"
-            " slow work before its first write, or raise transaction_limit"
+            " slow work before its first write, raise transaction_limit, or, if a submit waited in"
+            " it, give that one tx="
         )
 
     def _execute(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ import msgspec
 
 from headrace.clock import SystemClock
 from headrace.engine import Topic
-from headrace.engines.sqlite.database import read_number
+from headrace.engines.sqlite.database import read_number, roll_back
 from headrace.engines.sqlite.plan import Plan, run
 from headrace.engines.sqlite.trouble import trouble
 from headrace.engines.sqlite.wal import Sync, Wal
@@ -322,7 +322,7 @@ class Writer:
             for unit in _units(accepted):
                 outcomes += self._run_unit(connection, unit, alone=len(accepted) == len(unit))
         except BaseException:
-            _roll_back(connection)
+            roll_back(connection)
             raise
         self._commit(connection, accepted, sync)
         if not whole:
@@ -358,7 +358,7 @@ class Writer:
     @staticmethod
     def _undo_unit(connection: apsw.Connection, *, alone: bool) -> None:
         if alone:
-            connection.execute("rollback").fetchall()
+            roll_back(connection)
         else:
             connection.execute("rollback to unit").fetchall()
             connection.execute("release unit").fetchall()
@@ -403,7 +403,7 @@ class Writer:
             if sync == "after":
                 self._wal.sync()
         except apsw.FullError:
-            _roll_back(connection)
+            roll_back(connection)
             raise
         except (apsw.Error, OSError) as error:
             ids = [job_id for request in group for job_id in request.ids()]
@@ -476,8 +476,3 @@ def _units(group: Sequence[Request]) -> list[list[Request]]:
     claims = [[request] for request in group if request.queues]
     others = [[request] for request in group if not request.messages and not request.queues]
     return [*others, *([sends] if sends else []), *claims]
-
-
-def _roll_back(connection: apsw.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("rollback").fetchall()

@@ -59,12 +59,20 @@ def test_without_space_it_takes_nothing(ballast: Ballast, monkeypatch: pytest.Mo
     assert ballast.left() == left
 
 
+@pytest.mark.parametrize("problem", [None, errno.EOPNOTSUPP, errno.EINVAL])
 def test_where_blocks_cannot_be_reserved_they_are_written(
-    ballast: Ballast, monkeypatch: pytest.MonkeyPatch
+    ballast: Ballast, monkeypatch: pytest.MonkeyPatch, problem: int | None
 ) -> None:
     while ballast.spend():
         pass
-    monkeypatch.delattr(os, "posix_fallocate")
+    if problem is None:
+        monkeypatch.delattr(os, "posix_fallocate")
+    else:
+
+        def refuse(*_: object) -> NoReturn:
+            raise OSError(problem, os.strerror(problem))
+
+        monkeypatch.setattr(os, "posix_fallocate", refuse)
     assert ballast.fill()
     assert ballast.path.stat().st_blocks * 512 >= SIZE
 
@@ -81,6 +89,16 @@ def test_a_file_that_was_written_in_part_only_is_given_back(
     assert ballast.left() == left
 
 
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    precious, link = tmp_path / "precious", tmp_path / "jobs.db-ballast"
+    precious.write_text("text")
+    link.symlink_to(precious)
+    ballast = Ballast(link, SIZE)
+    assert not ballast.fill()
+    assert not ballast.spend()
+    assert precious.read_text() == "text"
+
+
 def test_a_reserve_of_nothing_is_always_whole(tmp_path: Path) -> None:
     none = Ballast(tmp_path / "none", 0)
     assert none.whole()
@@ -93,5 +111,5 @@ def test_a_reserve_that_cannot_be_made_or_given_back_is_no_accident(
     ballast: Ballast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not Ballast(tmp_path / "no" / "folder", SIZE).fill()
-    monkeypatch.setattr(os, "truncate", no_space)
+    monkeypatch.setattr(os, "ftruncate", no_space)
     assert not ballast.spend()

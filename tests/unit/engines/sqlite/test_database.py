@@ -317,3 +317,9 @@ def test_two_that_make_one_file_at_once_share_it(path: Path) -> None:
         engine.close().wait(PATIENCE)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert number(path, "select count(*) from headrace_job") == 4
+
+
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnfit, match="is a folder: name a file"):
+        Database(tmp_path, "power").prepare("boot")
+    assert list(tmp_path.iterdir()) == []

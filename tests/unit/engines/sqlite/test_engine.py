@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from headrace.engines.sqlite import SQLiteEngine
+from headrace.engines.sqlite.ballast import Ballast
 from headrace.errors import DuplicateJob, EngineClosed, Unsupported, UsageError
 from headrace.record import State
+from headrace.testing import ManualClock
 from headrace.testing.steps import (
     PATIENCE,
     claim,
@@ -25,6 +27,7 @@ from headrace.testing.steps import (
     state,
 )
 from headrace.write import PauseQueue, Put, Send, Settle, Settlement
+from tests.faults.disk import Disk
 from tests.unit.engines.sqlite.looking import complaints, number
 from tests.unit.engines.sqlite.programs import finish, start
 from tests.unit.waiting import until
@@ -223,6 +226,29 @@ def test_what_is_not_open_says_so_and_makes_nothing(path: Path) -> None:
         engine.begin()
     engine.close().wait(PATIENCE)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("room", range(4))
+def test_after_a_reboot_a_full_disk_is_opened_in_space_that_the_reserve_gives_up(
+    path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    with Disk() as disk:
+        engine = SQLiteEngine(path, clock=clock, ballast=65_536, vfs=disk.name)
+        engine.open().wait(PATIENCE)
+        engine.close().wait(PATIENCE)
+        spend = Ballast.spend
+
+        def free(ballast: Ballast) -> bool:
+            disk.room = None
+            return spend(ballast)
+
+        monkeypatch.setattr(Ballast, "spend", free)
+        clock.reboot()
+        disk.room = room
+        engine.open().wait(PATIENCE)
+        assert disk.room != room, "there was room enough: nothing is shown"
+        assert engine.path.with_name("jobs.db-ballast").stat().st_size < 65_536
+        engine.close().wait(PATIENCE)
 
 
 def test_no_queue_is_always_served_first(engine: SQLiteEngine) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -24,6 +26,39 @@ def locks(path):
 needs_locks = pytest.mark.skipif(
     not Path("/proc/locks").exists(), reason="needs /proc/locks, to see what locks there are"
 )
+
+
+class Guest:
+    """A resident without anything to close."""
+
+    def leave(self) -> None:
+        """Nothing to close."""
+
+    def forget(self) -> None:
+        """Nothing to forget."""
+
+
+def test_who_comes_at_the_moment_of_a_fork_does_not_disturb_it() -> None:
+    gate = forking._Gate()
+    gate._installed = True
+    early, late = [Guest() for _ in range(9)], Guest()
+    coming = threading.Thread(target=gate.welcome, args=(late,))
+
+    class Watched(weakref.WeakSet[forking.Resident]):
+        """A set to which somebody else adds while it is listed."""
+
+        def __iter__(self) -> Iterator[forking.Resident]:
+            for resident in super().__iter__():
+                if coming.ident is None:
+                    coming.start()
+                    coming.join(0.1)  # it comes now, unless it has to wait
+                yield resident
+
+    gate._residents = Watched(early)
+    gate._before()
+    coming.join(10)
+    assert late in gate._residents
+    gate._in_parent()
 
 
 def test_parent_and_child_go_on(path: Path) -> None:

@@ -6,6 +6,8 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +16,7 @@ import apsw
 import pytest
 
 from headrace.engines.sqlite import SQLiteEngine
+from headrace.engines.sqlite import guard as module
 from headrace.engines.sqlite.guard import guard, unguard
 from headrace.errors import UsageError
 from headrace.testing.steps import PATIENCE, send
@@ -162,3 +165,31 @@ def test_a_file_that_was_moved_away_meanwhile_can_be_let_go(path: Path) -> None:
     unguard(path)
     assert path.with_name("moved").read_text() == "x"
     unguard(path)
+
+
+def test_threads_may_open_and_close_databases_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = module._Guard()
+    monkeypatch.setattr(kept, "_installed", True)
+    failures: list[BaseException] = []
+
+    def use(number: int) -> None:
+        try:
+            for turn in range(100):
+                kept.add(tmp_path / f"{number}-{turn}.db")
+            for turn in range(100):
+                kept.remove(tmp_path / f"{number}-{turn}.db")
+        except RuntimeError as error:
+            failures.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    users = [threading.Thread(target=use, args=(number,)) for number in range(4)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(60)
+    sys.setswitchinterval(interval)
+    assert failures == []
+    assert not kept._guarded

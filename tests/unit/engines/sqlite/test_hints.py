@@ -9,6 +9,7 @@ import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -84,6 +85,47 @@ def test_pipes_are_for_their_user_alone(pair: tuple[Hints, Hints], folder: Path)
     assert pipe.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_is_no_pipe_is_left_alone(pair: tuple[Hints, Hints], folder: Path) -> None:
+    a, b = pair
+    theirs = heard(b)
+    precious = folder.with_name("precious")
+    for file in (precious, folder / "ready.file"):
+        file.write_text("text")
+    (folder / "ready.link").symlink_to(precious)
+    until(lambda: {"ready.file", "ready.link"} <= set(a._listing()), "the names to be seen")
+    a.give(["ready"])
+    until(theirs.is_set, "the hint")
+    assert precious.read_text() == (folder / "ready.file").read_text() == "text"
+
+
+@pytest.mark.parametrize("whose", ["anybody's", "another's", "a link"])
+def test_a_folder_that_is_not_ours_alone_is_not_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    real = folder.with_name("real")
+    real.mkdir(mode=0o700)
+    if whose == "a link":
+        folder.symlink_to(real)
+    else:
+        real.rename(folder)
+    if whose == "anybody's":
+        folder.chmod(0o777)
+    if whose == "another's":
+        monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    os.mkfifo(folder / "ready.theirs")
+    reader = os.open(folder / "ready.theirs", os.O_RDWR | os.O_NONBLOCK)
+    hints = Hints(folder)
+    event = heard(hints)
+    hints.open("a")
+    hints.give(["ready"])
+    assert event.is_set()
+    assert [pipe.name for pipe in folder.iterdir()] == ["ready.theirs"]
+    with pytest.raises(BlockingIOError):
+        os.read(reader, 1)
+    os.close(reader)
+    hints.close()
+
+
 def test_nothing_is_left_when_all_have_gone(folder: Path) -> None:
     first, second = Hints(folder), Hints(folder)
     for name, hints in (("a", first), ("b", second)):
@@ -112,7 +154,7 @@ def test_watchers_outlive_a_close(folder: Path) -> None:
 
 
 def test_pipes_that_nobody_reads_are_removed(pair: tuple[Hints, Hints], folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(0o700, exist_ok=True)
     for name in ("ready.dead", "cancel.dead", "new.ready.dead"):
         os.mkfifo(folder / name)
     heard(pair[0])
@@ -121,6 +163,26 @@ def test_pipes_that_nobody_reads_are_removed(pair: tuple[Hints, Hints], folder: 
     pair[0]._listed_at = -1.0
     pair[0].give(["ready"])
     assert [pipe.name for pipe in folder.iterdir()] == ["ready.a"]
+
+
+def test_a_pipe_that_cannot_be_removed_is_no_accident(
+    pair: tuple[Hints, Hints], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = heard(pair[1])
+    os.mkfifo(folder / "ready.dead")
+
+    def unlink(path: Path, *, missing_ok: bool) -> NoReturn:
+        assert (path.name, missing_ok) == ("ready.dead", True)
+        tried.set()
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with monkeypatch.context() as patch:
+        tried = threading.Event()
+        patch.setattr(Path, "unlink", unlink)
+        until(lambda: "ready.dead" in pair[0]._listing(), "the name to be seen")
+        pair[0].give(["ready"])
+        assert tried.is_set()
+    until(theirs.is_set, "the hint")
 
 
 def test_a_process_without_descriptors_removes_nobody(
@@ -266,7 +328,7 @@ def test_without_pipes_another_process_finds_the_job_by_looking(path: Path, obst
     send(engine, "a")
     assert other.stdout.readline() == "a\n"
     finish(other)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(0o700, exist_ok=True)
     folder.chmod(0o700)
     engine.close().wait(PATIENCE)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -13,7 +16,7 @@ from headrace.errors import UsageError
 from headrace.record import State
 from headrace.testing.steps import PATIENCE, claim, labels, message, send, state
 from headrace.write import Send
-from tests.unit.engines.sqlite.looking import complaints, look
+from tests.unit.engines.sqlite.looking import complaints, look, rows
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,22 @@ def test_a_backup_never_overwrites(engine: SQLiteEngine, tmp_path: Path) -> None
     with pytest.raises(UsageError, match="never overwrites"):
         engine.backup(target).wait(PATIENCE)
     assert target.read_text() == "precious"
+
+
+@pytest.mark.parametrize("problem", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_backup_needs_no_links_and_minds_no_leftovers(
+    engine: SQLiteEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: int
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(problem, os.strerror(problem))
+
+    monkeypatch.setattr(os, "link", refuse)
+    leftover = tmp_path / f"copy.new-{os.getpid()}"
+    leftover.write_text("of a process that was killed, and had our number")
+    send(engine, "a")
+    engine.backup(tmp_path / "copy").wait(PATIENCE)
+    assert rows(tmp_path / "copy", "headrace_job") == 1
+    assert {file.name for file in tmp_path.glob("copy*")} == {"copy", leftover.name}
 
 
 def test_a_backup_to_nowhere_says_so_and_leaves_nothing(

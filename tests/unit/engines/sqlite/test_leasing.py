@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
-from headrace.engines.sqlite import SQLiteEngine
+from headrace.engines.sqlite import SQLiteEngine, leasing
 from headrace.engines.sqlite.leasing import Claim, claimable_in, lease
 from headrace.engines.sqlite.plan import run
 from headrace.engines.sqlite.sending import send as send_plan
+from headrace.message import Retention
 from headrace.record import Failure, Filter, State
 from headrace.testing import ManualClock
 from headrace.testing.steps import (
@@ -19,6 +21,7 @@ from headrace.testing.steps import (
     claim,
     claim_one,
     depth,
+    job_id,
     labels,
     maintain,
     message,
@@ -28,7 +31,7 @@ from headrace.testing.steps import (
     settle,
     state,
 )
-from headrace.write import Extend, PauseQueue, Reclaim, RetryJobs
+from headrace.write import CancelJobs, Extend, PauseQueue, PurgeJobs, Reclaim, RetryJobs
 from tests.unit.engines.sqlite.looking import complaints, look, measured
 
 
@@ -50,6 +53,8 @@ def test_who_wants_nothing_gets_nothing(engine: SQLiteEngine, limit: int) -> Non
     claim(engine, 2)
     apply(engine, Reclaim("worker-1", Failure(cause="crash")))
     assert claim(engine, limit) == ()
+    waiting = engine.lease(["default"], limit=limit, seconds=30.0, holder="w", wait=PATIENCE)
+    assert waiting.done
 
 
 def test_a_queue_named_twice_is_one_queue(engine: SQLiteEngine) -> None:
@@ -92,6 +97,48 @@ def test_what_this_version_cannot_read_becomes_a_dead_letter_that_can_be_listed(
     assert "novelty" in dead.failure.message
     assert (dead.message.v, dead.message.task, dead.message.queue) == (0, "work", "default")
     assert b"novelty" in bytes(dead.message.body)  # nothing is lost
+    assert complaints(path) == []
+
+
+@pytest.mark.parametrize("retention", ['{"dead":null}', '{"dead":-1}', '{"novelty":1}', '"long"'])
+def test_a_retention_that_cannot_be_read_ends_its_own_job_and_no_other(
+    engine: SQLiteEngine, path: Path, clock: ManualClock, retention: str
+) -> None:
+    send(engine, "read", "cancel", "purge")
+    send(engine, "late", expires_after=10.0)
+    look(
+        path,
+        "update headrace_job set envelope = json_set(envelope, '$.retention', json(?))",
+        retention,
+    )
+    send(engine, "good", priority=-1)
+    apply(engine, CancelJobs((job_id("cancel"),)))
+    apply(engine, PurgeJobs((job_id("purge"),)))
+    clock.advance(20.0)
+    assert labels(claim(engine, 9)) == ["good"]
+    assert state(engine, "cancel") is state(engine, "purge") is State.CANCELLED
+    assert record(engine, "late").kept_until == clock.now() + Retention().dead
+    failure = record(engine, "read").failure
+    assert failure is not None
+    assert failure.cause == "unreadable"
+    assert complaints(path) == []
+
+
+def test_a_claim_takes_so_many_bytes_and_leaves_the_rest(
+    engine: SQLiteEngine, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leasing, "_CLAIM_BYTES", 10_000)
+    small, large = (msgspec.Raw(b'"' + b"x" * size + b'"') for size in (1_900, 20_000))
+    for queue in ("red", "blue"):
+        send(engine, *(f"{queue}{n}" for n in range(4)), queue=queue, body=small)
+    claimed = 0
+    while leases := claim(engine, 9, queues=("red", "blue")):
+        assert len(leases) * 1_900 < 10_000 + 1_900
+        claimed += len(leases)
+    assert claimed == 8
+    send(engine, "a", "b", body=large)  # beyond any claim: one at a time
+    send(engine, "c", body=small)
+    assert [labels(claim(engine, 9)) for _ in range(4)] == [["a"], ["b"], ["c"], []]
     assert complaints(path) == []
 
 

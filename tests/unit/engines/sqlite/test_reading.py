@@ -121,6 +121,19 @@ def test_filters_combine(engine: SQLiteEngine) -> None:
     assert found(Filter(states=(State.DEAD,), queues=("blue",))) == []
 
 
+def test_the_drain_rate_goes_on_when_the_clock_was_set_back(
+    engine: SQLiteEngine, clock: ManualClock
+) -> None:
+    for second in range(20):
+        send(engine, f"j{second}")
+        settle(engine, claim_one(engine))
+        if second == 5:
+            clock.step(-3600.0)
+        clock.advance(1.0)
+    (status,) = engine.depth(["default"]).wait(PATIENCE)
+    assert 0.5 < status.drain_rate < 1.5
+
+
 def test_the_drain_rate_is_that_of_the_window_under_way_once_it_says_enough() -> None:
     assert drain_rate(10.0, 0, 100.0, 100.5) == 10.0
     assert drain_rate(10.0, 50, 100.0, 100.5) == 50.0

@@ -11,7 +11,7 @@ import pytest
 from headrace.engines.sqlite import SQLiteEngine, sending
 from headrace.engines.sqlite.plan import run
 from headrace.engines.sqlite.sending import send as send_plan
-from headrace.errors import DuplicateJob, InvalidOption, QueueFull
+from headrace.errors import DuplicateJob, EngineError, InvalidOption, QueueFull
 from headrace.record import QueueLimits, State
 from headrace.testing.steps import (
     apply,
@@ -125,6 +125,20 @@ def test_an_id_that_is_twice_in_a_batch_is_refused(engine: SQLiteEngine) -> None
         send(engine, "a", "b", "a")
     assert refusal.value.job_id == job_id("a")
     assert state(engine, "b") is None
+
+
+def test_what_is_no_matter_of_ids_is_not_called_one(engine: SQLiteEngine, path: Path) -> None:
+    send(engine, "a")
+    look(
+        path,
+        "create trigger no before insert on headrace_job begin select raise(abort, 'no'); end",
+    )
+    with pytest.raises(EngineError, match="no; nothing was written"):
+        send(engine, "b", "c")
+    with pytest.raises(DuplicateJob) as caught:
+        send(engine, "a")
+    assert caught.value.job_id == job_id("a")
+    assert complaints(path) == []
 
 
 def test_a_batch_of_many_parts_stands_or_falls_as_one(

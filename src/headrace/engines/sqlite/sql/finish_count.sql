@@ -2,8 +2,9 @@ update headrace_queue set
   depth = depth - ended.jobs,
   bytes = bytes - ended.size,
   drain_rate = iif(?2 - drained_from > 5, drained / (?2 - drained_from), drain_rate),
-  drained = iif(?2 - drained_from > 5, 0, drained) + ended.jobs,
-  drained_from = iif(?2 - drained_from > 5, ?2, drained_from)
+  -- A clock that was set back begins a new window, too.
+  drained = iif(?2 - drained_from between 0 and 5, drained, 0) + ended.jobs,
+  drained_from = iif(?2 - drained_from between 0 and 5, drained_from, ?2)
 from (
   select job.queue, count(*) as jobs, sum(job.size) as size
   from json_each(?1) gone join headrace_job job on job.seq = gone.value
