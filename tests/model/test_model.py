@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from headrace.engine import Engine
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.redis import RedisEngine
 from headrace.engines.sqlite import SQLiteEngine
 from headrace.testing import ManualClock
 from headrace.testing.model import Rivals
 from headrace.testing.script import Dice
+from tests import redis_server
 from headrace.write import Changed, Extend, Extended, PauseQueue, Reclaim, Reclaimed, RetryJobs
 
 MakeEngine = Callable[[Path, ManualClock], Engine]
@@ -62,9 +64,28 @@ def broken(write: type, answer: Callable[[Any], Any]) -> MakeEngine:
     return make
 
 
+@pytest.fixture
+def redis() -> Iterator[MakeEngine]:
+    with ExitStack() as ends:
+        yield lambda _, clock: RedisEngine(
+            ends.enter_context(redis_server.keys()), clock=clock, allow_volatile_server=True
+        )
+
+
 @pytest.mark.parametrize("seed", range(15))
 def test_sqlite_agrees_with_memory(seed: int) -> None:
     go_through(sqlite, range(seed, seed + 1), 120)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_redis_agrees_with_memory(redis: MakeEngine, seed: int) -> None:
+    go_through(redis, range(seed, seed + 1), 120)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_redis_agrees_for_long(redis: MakeEngine) -> None:
+    go_through(redis, range(1000, 3000), 200)
 
 
 @settings(max_examples=25)

@@ -1,0 +1,25 @@
+-- Maintain: a step of housekeeping. Answers {reclaimed, expired, pruned, more}.
+
+let_time_pass()
+
+local lapsed = rung('running', monotonic)
+read_jobs(lapsed)
+for _, id in ipairs(lapsed) do
+  forsake(jobs[id], {cause = 'lease-lost', message = 'its lease ended without a heartbeat'})
+end
+flush()
+
+for _, name in ipairs(rung('forgetting', now)) do
+  entries[name] = {kept = false, changed = true}
+end
+
+local outlived = rung('kept', now)
+read_jobs(outlived)
+for _, id in ipairs(outlived) do
+  erase(jobs[id])
+end
+
+local expired = tonumber(meta_of('expired')) or 0
+meta.expired = expired > 0 and 0
+flush()
+return {#lapsed, expired, #outlived, (#outlived == STEP or #lapsed == STEP) and 1 or 0}

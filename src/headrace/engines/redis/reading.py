@@ -1,0 +1,153 @@
+"""What the ledger, the queues and the store tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from headrace.engine import Entry
+from headrace.engines.redis.asking import pack, unpack
+from headrace.engines.redis.reader import Asker
+from headrace.engines.redis.scripts import DEPTH, FIND, GET, LOAD, MAINTAIN, SCAN, STATES
+from headrace.engine import Maintained
+from headrace.errors import InvalidOption
+from headrace.message import Message
+from headrace.record import Attempt, Failure, Filter, Page, QueueLimits, QueueStatus, Record, State
+
+_message = msgspec.json.Decoder(Message).decode
+_failure = msgspec.json.Decoder(Failure).decode
+_history = msgspec.json.Decoder(tuple[Attempt, ...]).decode
+
+
+class _Job(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A job as the scripts store it, up to where its ending is; `False` is what is not there."""
+
+    state: State
+    queue: str
+    seq: int
+    task: str
+    priority: int
+    size: int
+    accepted: float
+    attempt: int
+    lost: int
+    token: int
+    claim: str
+    run_at: float | bool
+    expires: float | bool
+    cancelling: str | bool
+    finished: float | bool
+    kept: float | bool
+
+
+_job = msgspec.msgpack.Decoder(_Job).decode
+
+
+def get(asker: Asker, ids: Sequence[str]) -> dict[str, Record]:
+    """Return all that is known of jobs, by id."""
+    records = [_record(row) for row in asker.run(GET, pack(ids))]
+    return {record.id: record for record in records}
+
+
+def states(asker: Asker, ids: Sequence[str]) -> dict[str, State]:
+    """Return the states of jobs, by id."""
+    told = asker.run(STATES, pack(ids))
+    return {i: State(state.decode()) for i, state in zip(ids, told, strict=True) if state}
+
+
+def find(asker: Asker, where: Filter, limit: int, cursor: str | None) -> Page:
+    """Return a page of jobs, newest first. The server looks at some at a time."""
+    if cursor is not None and not re.fullmatch("[0-9]{1,15}", cursor):
+        raise InvalidOption(f"cursor {cursor!r:.80}: pass on the one that the last page gave")
+    rows: list[Any] = []
+    below: str | bool = cursor or False
+    while True:
+        wanted = limit + 1 - len(rows)
+        asked = (where.states, where.queues, where.tasks, where.tags)
+        body = pack((*asked, where.cause or False, wanted, below))
+        stopped, found = asker.run(FIND, body)
+        rows += found
+        if len(rows) > limit or not stopped:
+            break
+        below = stopped.decode()
+    more = len(rows) > limit
+    end = str(_job(rows[limit - 1][1]).seq) if more else None
+    return Page(tuple(_record(row) for row in rows[:limit]), end)
+
+
+def _record(row: Sequence[Any]) -> Record:
+    text, packed, reason, result, failure, past = row
+    job = _job(packed)
+    history = _history(past)
+    last = history[-1].failure if history and not job.state.terminal else None
+    return Record(
+        message=_envelope(text, job, packed),
+        state=job.state,
+        accepted_at=job.accepted,
+        reason=reason.decode(),
+        attempt=job.attempt,
+        lost=job.lost,
+        run_at=job.run_at or None,
+        finished_at=job.finished or None,
+        kept_until=job.kept or None,
+        cancel_asked=job.state is State.RUNNING and job.cancelling is not False,
+        holder=job.claim.rpartition(".")[0],
+        result=None if result is None else msgspec.Raw(result),
+        failure=last if failure is None else _failure(failure),
+        history=history,
+    )
+
+
+def _envelope(text: bytes | None, job: _Job, packed: bytes) -> Message:
+    """Return a job's message; of one that this version cannot read, what else is known of it."""
+    try:
+        return _message(text or b"")
+    except msgspec.DecodeError:
+        body = msgspec.Raw(text or packed)
+        return Message(v=0, id="", task=job.task, body=body, queue=job.queue)
+
+
+def depth(asker: Asker, names: Sequence[str]) -> tuple[QueueStatus, ...]:
+    """Return how queues are doing."""
+    return tuple(_status(row) for row in asker.run(DEPTH, pack(names)))
+
+
+def _status(row: bytes) -> QueueStatus:
+    name, ready, scheduled, running, size, paused, max_depth, max_bytes, rate, due = unpack(row)
+    limits = QueueLimits(
+        max_depth=None if max_depth is False else max_depth,
+        max_bytes=None if max_bytes is False else max_bytes,
+    )
+    return QueueStatus(
+        name=name,
+        ready=ready,
+        scheduled=scheduled,
+        running=running,
+        bytes=size,
+        paused=paused,
+        limits=limits,
+        drain_rate=float(rate),
+        due_in=None if due is False else float(due),
+    )
+
+
+def load(asker: Asker, key: str) -> Entry | None:
+    """Return an entry, unless it has expired."""
+    told = asker.run(LOAD, key.encode())
+    return None if told is None else Entry(key, told[1], told[0])
+
+
+def scan(asker: Asker, prefix: str, limit: int, after: str) -> tuple[Entry, ...]:
+    """Return the entries whose keys begin with a prefix, in order."""
+    told = asker.run(SCAN, pack((prefix, after, limit)))
+    rows = zip(told[::3], told[1::3], told[2::3], strict=True)
+    return tuple(Entry(key.decode(), value, version) for key, version, value in rows)
+
+
+def maintained(told: Sequence[int]) -> Maintained:
+    """Return what a step of housekeeping did."""
+    reclaimed, expired, pruned, more = told
+    return Maintained(reclaimed=reclaimed, expired=expired, pruned=pruned, more=bool(more))
