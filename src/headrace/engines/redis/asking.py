@@ -50,6 +50,9 @@ _RETRY_AFTER_MAX = 60.0
 _RETRY_AFTER_UNKNOWN = 1.0
 _FIRST_BLOB = 3  # after the header and the list of writes
 
+# The facts of a message without options, but for its name, its place and its priority.
+_PLAIN = (None, None, None, None, None, False, None, False, None, None, None, ())
+
 pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder().decode
 _json = msgspec.json.Encoder().encode
@@ -119,43 +122,34 @@ def _facts(m: Message) -> Verb:
         text = f"message {m.id}: version {m.v} is unknown here; upgrade Headrace"
         raise InvalidOption(text)
     kept = m.retention
-    return (
-        m.id,
-        m.task,
-        m.queue,
-        _json(m).decode(),
-        m.priority,
-        m.attempt,
-        False if m.delay is None else m.delay,
-        False if m.run_at is None else m.run_at,
-        False if m.expires_after is None else m.expires_after,
-        False if m.expires is None else m.expires,
-        m.unique_key or False,
+    facts = (m.id, m.task, m.queue, _json(m).decode(), m.priority, m.attempt)
+    rest = (
+        m.delay,
+        m.run_at,
+        m.expires_after,
+        m.expires,
+        m.unique_key,
         m.on_conflict == "replace",
-        m.order_key or False,
+        m.order_key,
         m.order_on_wait == "skip",
-        m.lease or False,
-        kept.succeeded if kept else False,
-        kept.dead if kept else False,
-        m.tags or False,
+        m.lease,
+        kept and kept.succeeded,
+        kept and kept.dead,
+        m.tags,
     )
+    # Most jobs have nothing of this, and the script is spared to read it.
+    return facts if rest == _PLAIN else (*facts, *[False if value in (None, ()) else value for value in rest])
 
 
 def _settled(s: Settlement) -> Verb:
     if s.to is State.RUNNING:
         raise InvalidOption("a run cannot be settled as running: extend its lease instead")
     lease, failure = s.lease, s.failure
-    return (
-        lease.message.id,
-        lease.token,
-        lease.claim,
-        s.to,
-        s.counted,
-        s.delay,
-        False if s.result is None else bytes(s.result).decode(),
-        False if failure is None else failure.cause,
-        False if failure is None else _json(failure).decode(),
-    )
+    result = False if s.result is None else bytes(s.result).decode()
+    run = (lease.message.id, lease.token, lease.claim, s.to, s.counted, result)
+    if failure is None:
+        return (*run, s.delay) if s.delay else run
+    return (*run, s.delay, failure.cause, _json(failure).decode())
 
 
 def answers_to(writes: Sequence[Write[Any]], told: bytes) -> tuple[Any, ...]:

@@ -282,7 +282,7 @@ class RedisEngine:
                 _, token, claim, *_, job_id = msgspec.json.decode(text)
                 reason = f"the envelope cannot be read: {error}"
                 failure = msgspec.json.encode(Failure(cause=Cause.UNREADABLE, message=reason))
-                ending = (State.DEAD, False, 0, False, Cause.UNREADABLE, failure.decode())
+                ending = (State.DEAD, False, False, 0, Cause.UNREADABLE, failure.decode())
                 verbs += [("settle", [(job_id, token, claim, *ending)], False)]
         self._put(self._request(COMMIT, asking.pack(verbs), lambda _: None, repeatable=True))
         return tuple(readable)

@@ -23,7 +23,7 @@ _history = msgspec.json.Decoder(tuple[Attempt, ...]).decode
 
 
 class _Job(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A job as the scripts store it, up to where its ending is; `False` is what is not there."""
+    """A job as the scripts store it, as far as it is told; `False` is what is not there."""
 
     state: State
     queue: str
@@ -36,11 +36,12 @@ class _Job(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lost: int
     token: int
     claim: str
-    run_at: float | bool
-    expires: float | bool
-    cancelling: str | bool
-    finished: float | bool
-    kept: float | bool
+    finished: float | bool = False
+    kept: float | bool = False
+    cause: str | bool = False
+    run_at: float | bool = False
+    expires: float | bool = False
+    cancelling: str | bool = False
 
 
 _job = msgspec.msgpack.Decoder(_Job).decode

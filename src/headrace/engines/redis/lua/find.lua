@@ -33,7 +33,7 @@ local function shelves()
 end
 
 local function has_tags(job)
-  local own = set_of(job.tags or {}) or {}
+  local own = set_of(job[TAGS] or {}) or {}
   for _, tag in ipairs(tags) do
     if not own[tag] then
       return false
@@ -43,9 +43,9 @@ local function has_tags(job)
 end
 
 local function fits(job)
-  return (not in_state or in_state[job.state]) and (not in_queue or in_queue[job.queue])
-    and (not of_task or of_task[job.task]) and has_tags(job)
-    and (not cause or (not LIVE[job.state] and job.cause == cause))
+  return (not in_state or in_state[job[STATE]]) and (not in_queue or in_queue[job[QUEUE]])
+    and (not of_task or of_task[job[TASK]]) and has_tags(job)
+    and (not cause or (not LIVE[job[STATE]] and job[CAUSE] == cause))
 end
 
 let_time_pass()

@@ -7,11 +7,13 @@ local note = key('note:' .. header[3])
 local run, floor = header[4], header[5]
 
 local function leases_of(ids)
-  local texts, parts = read_many('message', ids), {}
+  local envelopes, parts = read_many(key('message:'), ids), {}
+  local first = job_of(ids[1])  -- one claim has one token, and a suspect is alone
+  local middle = string.format(',%.0f,%s,', first[TOKEN], quoted)
+  local last = string.format(',%d,0,"', first[LOST])
   for at, id in ipairs(ids) do
-    local job = job_of(id)
-    parts[at] = '[' .. (texts[at] or 'null') .. string.format(',%.0f,', job.token) .. quoted .. ','
-      .. job.attempt + 1 .. ',' .. job.lost .. ',0,"' .. id .. '"]'
+    parts[at] = '[' .. (envelopes[at] or 'null') .. middle .. job_of(id)[ATTEMPT] + 1 .. last .. id
+      .. '"]'
   end
   return '[' .. table.concat(parts, ',') .. ']'
 end
@@ -22,11 +24,11 @@ if told then
   local ids = {}
   for _, id in ipairs(cmsgpack.unpack(told)) do
     local job = job_of(id)
-    if job and job.state == 'running' and job.claim == claim then
+    if job and job[STATE] == 'running' and job[CLAIM] == claim then
       ids[#ids + 1] = id
     end
   end
-  return {leases_of(ids), ''}
+  return {#ids > 0 and leases_of(ids) or '[]', ''}
 end
 
 let_time_pass()
@@ -98,7 +100,7 @@ end
 local ids = {}
 read_jobs(picked)
 for _, id in ipairs(picked) do
-  if jobs[id].expires and jobs[id].expires <= now then
+  if jobs[id][EXPIRES] and jobs[id][EXPIRES] <= now then
     end_late(jobs[id])  -- there are more late ones than one step of time ended
   else
     ids[#ids + 1] = id
@@ -109,9 +111,9 @@ if #ids > 0 then
   local token = next_token()
   for _, id in ipairs(ids) do
     local job = jobs[id]
-    job.token, job.claim = token, claim
-    job.lease_until = monotonic + (job.lease or seconds)
     move(job, 'running')
+    job[TOKEN], job[CLAIM] = token, claim
+    lease_ends[id] = monotonic + (job[LEASE] or seconds)
   end
   local leases = leases_of(ids)
   flush()

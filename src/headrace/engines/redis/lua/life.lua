@@ -1,7 +1,7 @@
 -- Life: the steps of a job's life that several writes share.
 
 local LOST_LEASES_LIMIT = 3
-local KEEP, KEEP_DEAD = 7 * 86400, 30 * 86400
+local DEFAULT_KEEP, DEFAULT_KEEP_DEAD = 7 * 86400, 30 * 86400
 local DRAIN_MEMORY = 30  -- seconds after which what was seen counts for little
 local STEP, STEPS = 1000, 10
 
@@ -14,8 +14,11 @@ local function drain(queue)
   if queue.drain_weight == 0 then
     queue.drain_since = monotonic
   end
-  queue.drain_weight = queue.drain_weight * fade(monotonic - queue.drain_at) + 1
-  queue.drain_at = monotonic
+  if queue.drain_at ~= monotonic then
+    queue.drain_weight = queue.drain_weight * fade(monotonic - queue.drain_at)
+    queue.drain_at = monotonic
+  end
+  queue.drain_weight = queue.drain_weight + 1
 end
 
 -- Returns the jobs of a queue finished per second lately.
@@ -28,38 +31,39 @@ end
 
 -- Gives a job another state, and keeps its queue's counts and its unique key in step.
 local function move(job, to)
-  local queue = queue_of(job.queue)
-  local lived, lives = LIVE[job.state], LIVE[to]
+  touch(job)
+  local queue = queue_of(job[QUEUE])
+  local lived, lives = LIVE[job[STATE]], LIVE[to]
   if lived then
-    queue[job.state] = queue[job.state] - 1
+    queue[job[STATE]] = queue[job[STATE]] - 1
   end
   if lives then
     queue[to] = queue[to] + 1
   end
   if lives and not lived then
-    queue.bytes = queue.bytes + job.size
-    if job.unique then
-      hold(job.unique, job.id)
+    queue.bytes = queue.bytes + job[SIZE]
+    if job[UNIQUE] then
+      hold(job[UNIQUE], job[ID])
     end
   elseif lived and not lives then
-    queue.bytes = queue.bytes - job.size
+    queue.bytes = queue.bytes - job[SIZE]
     drain(queue)
-    if job.unique then
-      hold(job.unique, false)
+    if job[UNIQUE] then
+      hold(job[UNIQUE], false)
     end
   end
   queue.changed = true
-  job.state = to
-  touch(job)
+  job[STATE] = to
 end
 
 -- Gives a waiting job another moment; a past one makes it ready.
 local function postpone(job, run_at)
+  touch(job)
   if run_at <= now then
-    job.run_at = false
+    job[RUN_AT] = false
     move(job, 'ready')
   else
-    job.run_at = run_at
+    job[RUN_AT] = run_at
     move(job, 'scheduled')
   end
 end
@@ -70,22 +74,23 @@ end
 
 -- Adds a run that did not succeed to a job's history.
 local function tell(job, number, failure, counted)
-  local list = histories[job.id] or {}
+  local list = histories[job[ID]] or {}
   list[#list + 1] = string.format('{"number":%d,"ended_at":%.17g,"counted":%s,"failure":%s}',
     number, now, counted and 'true' or 'false', failure)
-  histories[job.id] = list
+  histories[job[ID]] = list
 end
 
 -- Ends a job; `failure` is a text, and false for a success.
 local function finish(job, state, cause, failure)
-  local keep = job.keep or KEEP
+  touch(job)
+  local keep = job[KEEP] or DEFAULT_KEEP
   if state == 'dead' then
-    keep = job.keep_dead or KEEP_DEAD
+    keep = job[KEEP_DEAD] or DEFAULT_KEEP_DEAD
   end
-  job.run_at, job.cancelling = false, false
-  job.finished, job.kept, job.cause = now, now + keep, cause
+  job[RUN_AT], job[CANCELLING] = false, false
+  job[FINISHED], job[KEPT], job[CAUSE] = now, now + keep, cause
   if failure then
-    failures[job.id] = failure
+    failures[job[ID]] = failure
   end
   move(job, state)
 end
@@ -100,18 +105,19 @@ end
 
 -- Takes a running job from a holder that is gone; `failure`, a table, is the evidence.
 local function forsake(job, failure)
-  local evidence = {holder = holder_in(job.claim)}
+  touch(job)
+  local evidence = {holder = holder_in(job[CLAIM])}
   for name, value in pairs(failure) do
     evidence[name] = value
   end
-  tell(job, job.attempt + 1, cjson.encode(evidence), false)
-  job.lost = job.lost + 1
-  job.claim = ''
-  if job.lost >= LOST_LEASES_LIMIT then
+  tell(job, job[ATTEMPT] + 1, cjson.encode(evidence), false)
+  job[LOST] = job[LOST] + 1
+  job[CLAIM] = ''
+  if job[LOST] >= LOST_LEASES_LIMIT then
     evidence.cause = 'crash-loop'
     finish(job, 'dead', 'crash-loop', cjson.encode(evidence))
-  elseif job.cancelling then
-    cancel(job, 'cancelled', job.cancelling)
+  elseif job[CANCELLING] then
+    cancel(job, 'cancelled', job[CANCELLING])
   else
     postpone(job, now)
   end
@@ -119,10 +125,11 @@ end
 
 -- Forgets a finished job altogether.
 local function erase(job)
+  local id = job[ID]
   touch(job)
-  erased[job.id] = true
-  results[job.id], failures[job.id], histories[job.id] = nil, nil, nil
-  jobs[job.id] = false
+  erased[#erased + 1] = {job = job, was = was[id]}
+  results[id], failures[id], histories[id] = nil, nil, nil
+  jobs[id], stored[id], was[id] = false, false, nil
 end
 
 -- Returns the members of a sorted set whose moment has come, a step of them.
@@ -151,7 +158,7 @@ local function let_time_pass()
       end_late(jobs[id])
     end
     for _, id in ipairs(due) do
-      if jobs[id].state == 'scheduled' then
+      if jobs[id][STATE] == 'scheduled' then
         postpone(jobs[id], now)
       end
     end

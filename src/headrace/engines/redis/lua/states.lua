@@ -4,6 +4,6 @@ let_time_pass()
 local ids, states = cmsgpack.unpack(ARGV[2]), {}
 read_jobs(ids)
 for at, id in ipairs(ids) do
-  states[at] = jobs[id] and jobs[id].state or ''
+  states[at] = jobs[id] and jobs[id][STATE] or ''
 end
 return states

@@ -2,11 +2,11 @@
 
 -- Returns why a ready job is not claimed.
 local function reason_of(job)
-  if job.state ~= 'ready' then
+  if job[STATE] ~= 'ready' then
     return ''
-  elseif queue_of(job.queue).paused == 1 then
+  elseif queue_of(job[QUEUE]).paused == 1 then
     return 'queue-paused'
-  elseif job.order and redis.call('HGET', key('fronts'), group_of(job)) ~= job.id then
+  elseif job[ORDER] and redis.call('HGET', key('fronts'), group_of(job)) ~= job[ID] then
     return 'order-key'
   end
   return ''
@@ -14,8 +14,8 @@ end
 
 -- Returns for each job {message, job, reason, result, failure, history}.
 local function records_of(ids)
-  local texts, packs = read_many('message', ids), read_many('job', ids)
-  local ended, failed = read_many('result', ids), read_many('failure', ids)
+  local texts, packs = read_many(key('message:'), ids), read_many(JOB, ids)
+  local ended, failed = read_many(key('result:'), ids), read_many(key('failure:'), ids)
   local records = {}
   read_jobs(ids)
   for at, id in ipairs(ids) do

@@ -17,20 +17,40 @@ local monotonic = header[2] or now
 local NOTE_SECONDS = 120  -- longer than anybody asks again
 local ARGUMENTS = 4000  -- one call takes at most some 8,000, the limit of `unpack`
 local LIVE = {scheduled = true, ready = true, running = true}
+local SHELF = {
+  scheduled = 'live', ready = 'live', running = 'live', succeeded = 'succeeded',
+  cancelled = 'cancelled', dead = 'dead',
+}
 
-local jobs, stored, dirty = {}, {}, {}
+local jobs, stored, was, dirty = {}, {}, {}, {}
 local queues, uniques, entries = {}, {}, {}
-local erased, results, failures, histories = {}, {}, {}, {}
+local erased, texts, results = {}, {}, {}
+local failures, histories, lease_ends = {}, {}, {}
 local meta = {}
 
+local PREFIX = KEYS[1] .. ':'
+local JOB = PREFIX .. 'job:'
+
 local function key(name)
-  return KEYS[1] .. ':' .. name
+  return PREFIX .. name
+end
+
+-- Returns a number as a text; the server would write it out each time it is given.
+local written = {}
+local function text_of(number)
+  local text = written[number]
+  if not text then
+    text = string.format('%.17g', number)
+    written[number] = text
+  end
+  return text
 end
 
 local function forget_unit()
-  jobs, stored, dirty = {}, {}, {}
+  jobs, stored, was, dirty = {}, {}, {}, {}
   queues, uniques, entries = {}, {}, {}
-  erased, results, failures, histories = {}, {}, {}, {}
+  erased, texts, results = {}, {}, {}
+  failures, histories, lease_ends = {}, {}, {}
   meta = {}
 end
 
@@ -48,42 +68,31 @@ local function call_in_parts(command, first, list, width)
   end
 end
 
-local function read_many(kind, ids)
-  local texts = {}
+-- Returns the texts under keys that begin alike and end with ids, all of them at once.
+local function read_many(first, ids)
+  local texts
   for from = 1, #ids, ARGUMENTS do
-    local keys = {}
-    for at = from, math.min(from + ARGUMENTS - 1, #ids) do
-      keys[#keys + 1] = key(kind .. ':' .. ids[at])
+    local keys, to = {}, math.min(from + ARGUMENTS - 1, #ids)
+    for at = from, to do
+      keys[at - from + 1] = first .. ids[at]
     end
-    for _, text in ipairs(redis.call('MGET', unpack(keys))) do
-      texts[#texts + 1] = text
+    local part = redis.call('MGET', unpack(keys))
+    for at = 1, texts and #part or 0 do
+      texts[from + at - 1] = part[at]
     end
+    texts = texts or part
   end
-  return texts
+  return texts or {}
 end
 
 -- Jobs ---------------------------------------------------------------------------------------------
 
--- The order of a stored job's fields; `false` stands for what is not there. Python reads it, too.
-local function packed(job)
-  return cmsgpack.pack({
-    job.state, job.queue, job.seq, job.task, job.priority, job.size, job.accepted,
-    job.attempt, job.lost, job.token, job.claim, job.run_at, job.expires, job.cancelling,
-    job.finished, job.kept, job.cause, job.lease, job.keep, job.keep_dead,
-    job.unique, job.order, job.skip, job.tags,
-  })
-end
-
-local function opened(id, text)
-  local f = cmsgpack.unpack(text)
-  return {
-    id = id, state = f[1], queue = f[2], seq = f[3], task = f[4], priority = f[5], size = f[6],
-    accepted = f[7], attempt = f[8], lost = f[9], token = f[10], claim = f[11], run_at = f[12],
-    expires = f[13], cancelling = f[14], finished = f[15], kept = f[16], cause = f[17],
-    lease = f[18], keep = f[19], keep_dead = f[20], unique = f[21], order = f[22], skip = f[23],
-    tags = f[24],
-  }
-end
+-- A job is a list of these fields; Python reads it, too. What is not there is `false`, and is left
+-- out at the end of what is stored: most jobs have none of the later ones. The id is in the key.
+local STATE, QUEUE, SEQ, TASK, PRIORITY, SIZE, ACCEPTED, ATTEMPT = 1, 2, 3, 4, 5, 6, 7, 8
+local LOST, TOKEN, CLAIM, FINISHED, KEPT, CAUSE, RUN_AT, EXPIRES = 9, 10, 11, 12, 13, 14, 15, 16
+local CANCELLING, LEASE, KEEP, KEEP_DEAD, UNIQUE, ORDER = 17, 18, 19, 20, 21, 22
+local SKIP, TAGS, ID = 23, 24, 25
 
 -- Reads jobs that were not read before, all in one call.
 local function read_jobs(ids)
@@ -94,10 +103,14 @@ local function read_jobs(ids)
       missing[#missing + 1] = id
     end
   end
-  for at, text in ipairs(read_many('job', missing)) do
+  for at, text in ipairs(read_many(JOB, missing)) do
     local id = missing[at]
     stored[id] = text
-    jobs[id] = text and opened(id, text)
+    if text then
+      local job = cmsgpack.unpack(text)
+      job[ID] = id
+      jobs[id] = job
+    end
   end
 end
 
@@ -108,10 +121,28 @@ local function job_of(id)
   return jobs[id]
 end
 
+local function packed(job)
+  local id, last = job[ID], TAGS
+  job[ID] = nil
+  while not job[last] do
+    job[last] = nil
+    last = last - 1
+  end
+  for at = CLAIM + 1, last do
+    job[at] = job[at] or false
+  end
+  local text = cmsgpack.pack(job)
+  job[ID] = id
+  return text
+end
+
+-- Notes what of a job decides where it is, before it is changed.
 local function touch(job)
-  if not job.touched then
-    job.touched = true
-    dirty[#dirty + 1] = job.id
+  local id = job[ID]
+  if not was[id] then
+    was[id] = stored[id] and {job[STATE], job[RUN_AT], job[EXPIRES], job[KEPT], job[PRIORITY],
+      job[LOST]} or {}
+    dirty[#dirty + 1] = id
   end
 end
 
@@ -173,7 +204,7 @@ end
 
 -- Flushing -----------------------------------------------------------------------------------------
 
-local added, removed
+local added, removed, groups
 
 local function place(set, score, member)
   local list = added[set]
@@ -204,67 +235,78 @@ local function write_sets()
   added, removed = {}, {}
 end
 
-local function shift(from, to, member, was, score)
+-- Equal priorities sort by age, because the member begins with the job's number.
+local function turn_of(job)
+  return string.format('%015.0f:%s', job[SEQ], job[ID])
+end
+
+local function line_of(job, lost)
+  return (lost > 0 and 'suspect:' or 'ready:') .. job[QUEUE]
+end
+
+local function group_of(job)
+  return job[QUEUE] .. ' ' .. job[ORDER]
+end
+
+local function waits(state)
+  return state == 'ready' or state == 'scheduled'
+end
+
+local function shift(from, to, member, before, score)
   if from and from ~= to then
     take(from, member)
   end
-  if to and (from ~= to or was ~= score) then
+  if to and (from ~= to or before ~= score) then
     place(to, score, member)
   end
 end
 
--- Equal priorities sort by age, because the member begins with the job's number.
-local function turn_of(job)
-  return string.format('%015.0f:%s', job.seq, job.id)
+-- Moves a job between lines: ready jobs without an order key, and heads of groups.
+local function shift_line(job, state, priority, lost, lives)
+  local is_ready = lives and job[STATE] == 'ready' and not job[ORDER]
+  if state ~= 'ready' and not is_ready then
+    return
+  end
+  local to = is_ready and line_of(job, job[LOST])
+  -- The head of a group is put in line again by its election.
+  shift(state == 'ready' and line_of(job, lost), to, turn_of(job), priority and -priority,
+    -job[PRIORITY])
 end
 
-local function line_of(job)
-  return (job.lost > 0 and 'suspect:' or 'ready:') .. job.queue
-end
-
-local function group_of(job)
-  return job.queue .. ' ' .. job.order
-end
-
-local function shelf_of(job)
-  return LIVE[job.state] and 'live' or job.state
-end
-
-local function waits(job)
-  return job.state == 'ready' or job.state == 'scheduled'
-end
-
--- Moves a job between the sorted sets. `groups` gathers the groups whose head may be another now.
-local function reindex(id, old, new, groups)
-  local job = new or old
-  local was = old or {}
-  local is = new or {}
-  shift(old and shelf_of(old), new and shelf_of(new), id, was.seq, is.seq)
-  shift(was.kept and 'kept', is.kept and 'kept', id, was.kept, is.kept)
-  shift(was.run_at and 'scheduled', is.run_at and 'scheduled', id, was.run_at, is.run_at)
-  shift(was.run_at and 'later:' .. was.queue, is.run_at and 'later:' .. is.queue, id,
-    was.run_at, is.run_at)
-  shift(was.expires and waits(was) and 'expiry', is.expires and waits(is) and 'expiry', id,
-    was.expires, is.expires)
-  if is.state == 'running' and is.lease_until then
-    place('running', is.lease_until, id)
-  elseif was.state == 'running' and is.state ~= 'running' then
+-- Moves a job between the sorted sets, from where it was; with `lives`, to where it is.
+local function reindex(job, before, lives)
+  local id = job[ID]
+  local state, run_at, expires, kept, priority, lost = unpack(before, 1, 6)
+  local is = lives and job[STATE]
+  shift(SHELF[state], SHELF[is], id, job[SEQ], job[SEQ])
+  shift_line(job, state, priority, lost, lives)
+  if is == 'running' and lease_ends[id] then
+    place('running', text_of(lease_ends[id]), id)
+  elseif state == 'running' and is ~= 'running' then
     take('running', id)
   end
-  if job.order then
+  if kept or job[KEPT] then
+    shift(kept and 'kept', lives and job[KEPT] and 'kept', id, kept and text_of(kept),
+      job[KEPT] and text_of(job[KEPT]))
+  end
+  if run_at or job[RUN_AT] then
+    local moment, later = lives and job[RUN_AT], 'later:' .. job[QUEUE]
+    shift(run_at and 'scheduled', moment and 'scheduled', id, run_at, moment)
+    shift(run_at and later, moment and later, id, run_at, moment)
+  end
+  if expires or job[EXPIRES] then
+    shift(expires and waits(state) and 'expiry', lives and job[EXPIRES] and waits(is) and 'expiry',
+      id, expires, job[EXPIRES])
+  end
+  if job[ORDER] then
     local group = group_of(job)
     groups[group] = true
-    if was.state == 'ready' then
-      take(line_of(was), turn_of(was))
-    end
-    shift(LIVE[was.state] and 'group:' .. group, LIVE[is.state] and 'group:' .. group, id,
-      was.seq, is.seq)
-  else
-    shift(was.state == 'ready' and line_of(was), is.state == 'ready' and line_of(is),
-      turn_of(job), -(was.priority or 0), -(is.priority or 0))
+    shift(LIVE[state] and 'group:' .. group, LIVE[is] and 'group:' .. group, id, job[SEQ], job[SEQ])
   end
-  for _, tag in ipairs((not old or not new) and job.tags or {}) do
-    shift(old and 'tag:' .. tag, new and 'tag:' .. tag, id, was.seq, is.seq)
+  if job[TAGS] and not (state and is) then
+    for _, tag in ipairs(job[TAGS]) do
+      shift(state and 'tag:' .. tag, is and 'tag:' .. tag, id, job[SEQ], job[SEQ])
+    end
   end
 end
 
@@ -274,9 +316,9 @@ local function head_of(group)
     local ids = redis.call('ZRANGE', key('group:' .. group), from, from + 99)
     read_jobs(ids)
     for _, id in ipairs(ids) do
-      if jobs[id].state == 'ready' then
+      if jobs[id][STATE] == 'ready' then
         return jobs[id]
-      elseif not jobs[id].skip then
+      elseif not jobs[id][SKIP] then
         return false
       end
     end
@@ -290,16 +332,16 @@ end
 local function elect(group)
   local front = redis.call('HGET', key('fronts'), group)
   local before = front and job_of(front)
-  if before and before.state == 'running' then
+  if before and before[STATE] == 'running' then
     return  -- whoever ends it elects again
   end
   local head = head_of(group)
-  if before and before.state == 'ready' and before ~= head then
-    take(line_of(before), turn_of(before))
+  if before and before[STATE] == 'ready' and before ~= head then
+    take(line_of(before, before[LOST]), turn_of(before))
   end
   if head then
-    place(line_of(head), -head.priority, turn_of(head))
-    redis.call('HSET', key('fronts'), group, head.id)
+    place(line_of(head, head[LOST]), -head[PRIORITY], turn_of(head))
+    redis.call('HSET', key('fronts'), group, head[ID])
   elseif front then
     redis.call('HDEL', key('fronts'), group)
   end
@@ -307,54 +349,49 @@ end
 
 local function write_erased()
   local keys = {}
-  for id in pairs(erased) do
+  for _, gone in ipairs(erased) do
+    reindex(gone.job, gone.was, false)
     for _, kind in ipairs({'message:', 'job:', 'result:', 'failure:', 'history:'}) do
-      keys[#keys + 1] = key(kind .. id)
+      keys[#keys + 1] = key(kind .. gone.job[ID])
     end
   end
   call_in_parts('UNLINK', false, keys, 1)
 end
 
+-- Adds texts to what is set, by id; `kind` says what of the job they are.
+local function gather(list, kind, by_id)
+  local first = key(kind)
+  for id, text in pairs(by_id) do
+    if text then
+      list[#list + 1] = first .. id
+      list[#list + 1] = text
+    end
+  end
+end
+
 -- Writes jobs, their texts and where they are.
 local function write_jobs()
-  local groups, pairs_to_set = {}, {}
-  local function set(kind, id, text)
-    pairs_to_set[#pairs_to_set + 1] = key(kind .. id)
-    pairs_to_set[#pairs_to_set + 1] = text
-  end
+  local list, forgotten = {}, {}
   for _, id in ipairs(dirty) do
     local job = jobs[id]
-    local old = stored[id] and opened(id, stored[id])
-    if erased[id] and old then
-      reindex(id, old, nil, groups)
-      old = nil
-    end
-    if old or job then
-      reindex(id, old, job, groups)
-    end
     if job then
-      local text = packed(job)
-      if text ~= stored[id] or erased[id] then
-        set('job:', id, text)
-      end
-      if job.text then
-        set('message:', id, job.text)
-      end
+      reindex(job, was[id], true)
+      list[#list + 1] = JOB .. id
+      list[#list + 1] = packed(job)
     end
   end
-  for id, text in pairs(results) do
-    set('result:', id, text)
-  end
+  gather(list, 'message:', texts)
+  gather(list, 'result:', results)
+  gather(list, 'failure:', failures)
+  call_in_parts('MSET', false, list, 2)
   for id, text in pairs(failures) do
-    if text then
-      set('failure:', id, text)
-    else
-      redis.call('DEL', key('failure:' .. id))
+    if not text then
+      forgotten[#forgotten + 1] = key('failure:' .. id)
     end
   end
-  call_in_parts('MSET', false, pairs_to_set, 2)
-  for id, list in pairs(histories) do
-    call_in_parts('RPUSH', key('history:' .. id), list, 1)
+  call_in_parts('DEL', false, forgotten, 1)
+  for id, past in pairs(histories) do
+    call_in_parts('RPUSH', key('history:' .. id), past, 1)
   end
   write_sets()
   for group in pairs(groups) do
@@ -399,13 +436,9 @@ end
 
 -- Writes everything that was changed, and begins a new unit.
 local function flush()
-  added, removed = {}, {}
-  if next(erased) then
-    write_erased()
-  end
-  if #dirty > 0 then
-    write_jobs()
-  end
+  added, removed, groups = {}, {}, {}
+  write_erased()
+  write_jobs()
   for unique, holder in pairs(uniques) do
     if holder.changed and holder.id then
       redis.call('HSET', key('unique'), unique, holder.id)

@@ -6,6 +6,7 @@ end
 
 -- Sending ------------------------------------------------------------------------------------------
 
+-- Returns the job that a message becomes; the message's facts are listed in `asking.py`.
 local function new_job(f)
   local run_at, expires = f[8], f[10]
   if f[7] then
@@ -15,40 +16,37 @@ local function new_job(f)
     expires = now + f[9]
   end
   return {
-    id = f[1], task = f[2], queue = f[3], text = f[4], size = #f[4], priority = f[5],
-    attempt = f[6], lost = 0, token = 0, claim = '', accepted = now, run_at = run_at,
-    expires = expires, cancelling = false, finished = false, kept = false, cause = false,
-    unique = f[11], order = f[13], skip = f[14], lease = f[15], keep = f[16], keep_dead = f[17],
-    tags = f[18],
+    false, f[3], count_up('seq', 1), f[2], f[5], #f[4], now, f[6], 0, 0, '', false, false, false,
+    run_at, expires, false, f[15], f[16], f[17], f[11], f[13], f[14], f[18], f[1],
   }
 end
 
 -- Ends the waiting job that holds the key of a new one, if it may be replaced, and returns its id.
 local function replace_rival(job, may_replace)
-  local rival = job.unique and job_of(holder_of(job.unique) or '')
+  local rival = job[UNIQUE] and job_of(holder_of(job[UNIQUE]) or '')
   if not rival then
     return nil
   end
-  if not (may_replace and waits(rival)) then
-    refuse('key-held', job.unique, rival.id, rival.state)
+  if not (may_replace and waits(rival[STATE])) then
+    refuse('key-held', job[UNIQUE], rival[ID], rival[STATE])
   end
   cancel(rival, 'replaced', '')
-  return rival.id
+  return rival[ID]
 end
 
 local function check_room(job)
-  local queue = queue_of(job.queue)
+  local queue = queue_of(job[QUEUE])
   local depth = queue.ready + queue.scheduled + queue.running
   local excess = 0
   if queue.max_depth then
     excess = depth + 1 - queue.max_depth
   end
   if queue.max_bytes then
-    local size = queue.bytes + job.size
+    local size = queue.bytes + job[SIZE]
     excess = math.max(excess, (size - queue.max_bytes) * (depth + 1) / size)
   end
   if excess > 0 then
-    refuse('queue-full', job.queue, depth, queue.bytes, excess, drain_rate(queue))
+    refuse('queue-full', job[QUEUE], depth, queue.bytes, excess, drain_rate(queue))
   end
 end
 
@@ -60,15 +58,14 @@ local function send(list)
   read_jobs(ids)
   for _, f in ipairs(list) do
     local job = new_job(f)
-    if jobs[job.id] then
-      refuse('id-taken', job.id)
+    if jobs[job[ID]] then
+      refuse('id-taken', job[ID])
     end
     replaced[#replaced + 1] = replace_rival(job, f[12])
     check_room(job)
-    job.seq = count_up('seq', 1)
-    jobs[job.id] = job
-    if job.run_at then
-      postpone(job, job.run_at)
+    jobs[job[ID]], texts[job[ID]] = job, f[4]
+    if job[RUN_AT] then
+      postpone(job, job[RUN_AT])
     else
       move(job, 'ready')
     end
@@ -80,7 +77,7 @@ end
 
 local function held(id, token, claim)
   local job = job_of(id)
-  return job and job.state == 'running' and job.token == token and job.claim == claim and job
+  return job and job[STATE] == 'running' and job[TOKEN] == token and job[CLAIM] == claim and job
 end
 
 local function read_leased(list)
@@ -97,34 +94,35 @@ local function extend(list, seconds)
   for _, f in ipairs(list) do
     local job = held(f[1], f[2], f[3])
     if job then
-      job.lease_until = monotonic + (job.lease or seconds)
       touch(job)
+      lease_ends[job[ID]] = monotonic + (job[LEASE] or seconds)
     end
     if not job then
       lost[#lost + 1] = f[1]
-    elseif job.cancelling then
+    elseif job[CANCELLING] then
       cancelled[#cancelled + 1] = f[1]
     end
   end
   return {lost, cancelled}
 end
 
-local function settle_one(job, to, counted, delay, result, cause, failure)
+local function settle_one(job, to, counted, result, delay, cause, failure)
+  touch(job)
   -- A run that does not end its job cannot win against the wish to cancel it.
-  local obeys = job.cancelling and LIVE[to]
+  local obeys = job[CANCELLING] and LIVE[to]
   if not failure and (obeys or to == 'cancelled') then
-    cause, failure = 'cancelled', failure_text('cancelled', job.cancelling or '')
+    cause, failure = 'cancelled', failure_text('cancelled', job[CANCELLING] or '')
   end
   if failure then
-    tell(job, job.attempt + 1, failure, counted)
+    tell(job, job[ATTEMPT] + 1, failure, counted)
   end
-  job.attempt = job.attempt + (counted and 1 or 0)
-  job.claim = ''
+  job[ATTEMPT] = job[ATTEMPT] + (counted and 1 or 0)
+  job[CLAIM] = ''
   if obeys then
-    cancel(job, 'cancelled', job.cancelling)
+    cancel(job, 'cancelled', job[CANCELLING])
   elseif not LIVE[to] then
     if result then
-      results[job.id] = result
+      results[job[ID]] = result
     end
     finish(job, to, cause, failure)
   else
@@ -155,17 +153,17 @@ local function reclaim(holder, failure)
   local ids = redis.call('ZRANGE', key('running'), 0, -1)
   read_jobs(ids)
   for _, id in ipairs(ids) do
-    if jobs[id].state == 'running' and holder_in(jobs[id].claim) == holder then
+    if jobs[id][STATE] == 'running' and holder_in(jobs[id][CLAIM]) == holder then
       found[#found + 1] = jobs[id]
     end
   end
-  table.sort(found, function(a, b) return a.seq < b.seq end)
+  table.sort(found, function(a, b) return a[SEQ] < b[SEQ] end)
   for _, job in ipairs(found) do
     forsake(job, failure)
-    if job.state == 'ready' then
-      returned[#returned + 1] = job.id
-    elseif job.state == 'dead' then
-      dead[#dead + 1] = job.id
+    if job[STATE] == 'ready' then
+      returned[#returned + 1] = job[ID]
+    elseif job[STATE] == 'dead' then
+      dead[#dead + 1] = job[ID]
     end
   end
   return {returned, dead}
@@ -185,7 +183,7 @@ local function change(ids, apply)
         changed[#changed + 1] = id
       end
       if jobs[id] then
-        states[#states + 1] = {id, job.state}
+        states[#states + 1] = {id, job[STATE]}
       end
     end
   end
@@ -194,36 +192,37 @@ end
 
 local function cancel_jobs(ids, reason)
   return change(ids, function(job)
-    if waits(job) then
+    if waits(job[STATE]) then
       cancel(job, 'cancelled', reason)
       return true
-    elseif job.state == 'running' and not job.cancelling then
-      job.cancelling = reason
+    elseif job[STATE] == 'running' and not job[CANCELLING] then
       touch(job)
+      job[CANCELLING] = reason
       return true
     end
   end)
 end
 
 local function redrive(job)
-  local rival = job.unique and job_of(holder_of(job.unique) or '')
+  local rival = job[UNIQUE] and job_of(holder_of(job[UNIQUE]) or '')
   if rival then
-    refuse('key-held', job.unique, rival.id, rival.state)
+    refuse('key-held', job[UNIQUE], rival[ID], rival[STATE])
   end
-  tell(job, job.attempt, failure_text('redriven', 'its attempts start anew'), false)
-  failures[job.id] = false
+  touch(job)
+  tell(job, job[ATTEMPT], failure_text('redriven', 'its attempts start anew'), false)
+  failures[job[ID]] = false
   -- Whoever redrives a job wants it to run, however late that is.
-  job.expires, job.finished, job.kept, job.cause = false, false, false, false
-  job.attempt, job.lost = 0, 0
+  job[EXPIRES], job[FINISHED], job[KEPT], job[CAUSE] = false, false, false, false
+  job[ATTEMPT], job[LOST] = 0, 0
   move(job, 'ready')
 end
 
 local function retry_jobs(ids)
   return change(ids, function(job)
-    if job.state == 'scheduled' then
+    if job[STATE] == 'scheduled' then
       postpone(job, now)
       return true
-    elseif job.state == 'dead' then
+    elseif job[STATE] == 'dead' then
       redrive(job)
       return true
     end
@@ -232,10 +231,10 @@ end
 
 local function purge_jobs(ids)
   return change(ids, function(job)
-    if waits(job) then
+    if waits(job[STATE]) then
       cancel(job, 'purged', '')
       return true
-    elseif not LIVE[job.state] then
+    elseif not LIVE[job[STATE]] then
       erase(job)
       return true
     end
@@ -244,12 +243,12 @@ end
 
 local function edit_jobs(ids, priority, run_at)
   return change(ids, function(job)
-    if not waits(job) then
+    if not waits(job[STATE]) then
       return false
     end
     if priority then
-      job.priority = priority
       touch(job)
+      job[PRIORITY] = priority
     end
     if run_at then
       postpone(job, run_at)
