@@ -20,8 +20,8 @@ from headrace.engines.sqlite import SQLiteEngine
 from headrace.testing import ManualClock
 from headrace.testing.model import Rivals
 from headrace.testing.script import Dice
-from tests import redis_server
 from headrace.write import Changed, Extend, Extended, PauseQueue, Reclaim, Reclaimed, RetryJobs
+from tests import redis_server
 
 MakeEngine = Callable[[Path, ManualClock], Engine]
 

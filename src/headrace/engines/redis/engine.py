@@ -12,7 +12,7 @@ import msgspec
 
 from headrace.clock import Clock, SystemClock
 from headrace.engine import Capabilities, Entry, Hint, Inspection, Maintained, Topic, Tx
-from headrace.engines.redis import asking, fitness, inspecting, reading
+from headrace.engines.redis import answering, asking, concerns, fitness, inspecting, reading
 from headrace.engines.redis.address import parse
 from headrace.engines.redis.hints import Hints
 from headrace.engines.redis.link import Away, Link
@@ -56,7 +56,7 @@ class RedisEngine:
         ConfigError: the URL is none of these.
     """
 
-    def __init__(  # noqa: PLR0913 - settings of one engine, each given by name
+    def __init__(
         self,
         url: str,
         *,
@@ -103,7 +103,9 @@ class RedisEngine:
                 self._session.close()
             link = Link(self.address)
             try:
-                facts = fitness.look(Asker(link, self.address.key, lambda *_: b""), self.address.key)
+                facts = fitness.look(
+                    Asker(link, self.address.key, lambda *_: b""), self.address.key
+                )
             except Away as away:
                 raise EngineError(f"{away}: start the server, or correct the URL") from away
             finally:
@@ -154,7 +156,7 @@ class RedisEngine:
     def apply(self, write: Write[A], tx: Tx | None = None) -> Reply[A]:
         """Commit one write."""
         if isinstance(write, Send) and tx is None and self._joins(write):
-            return self._send_with_others(write)  # type: ignore[return-value] # A is Sent
+            return self._send_with_others(write)
         return self.commit([write], tx).map(lambda answers: answers[0])
 
     @staticmethod
@@ -171,9 +173,9 @@ class RedisEngine:
             self._request(
                 ACCEPT,
                 b"",
-                lambda told: asking.answers_to([write], told)[0],
+                lambda told: answering.answers_to([write], told)[0],
                 facts=facts,
-                ids=lambda: asking.ids_of([write]),
+                ids=lambda: concerns.ids_of([write]),
                 topics=("ready",),
             )
         )
@@ -189,13 +191,13 @@ class RedisEngine:
             return Reply.failed(error)
         return self._put(
             self._request(
-                ACCEPT if asking.accepts(writes) else COMMIT,
+                ACCEPT if concerns.accepts(writes) else COMMIT,
                 asking.pack(verbs),
-                lambda told: asking.answers_to(writes, told),
+                lambda told: answering.answers_to(writes, told),
                 blobs=blobs,
-                ids=lambda: asking.ids_of(writes),
-                topics=asking.topics_of(writes),
-                repeatable=asking.repeatable(writes),
+                ids=lambda: concerns.ids_of(writes),
+                topics=concerns.topics_of(writes),
+                repeatable=concerns.repeatable(writes),
             )
         )
 

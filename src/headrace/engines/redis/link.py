@@ -44,22 +44,23 @@ class Link:
         self._pool = address.pool(timeout)
         self._connection: Connection | None = None
 
-    def connect(self) -> None:
-        """Connect, unless it is connected.
+    def connect(self) -> Connection:
+        """Connect, unless it is connected, and return the connection.
 
         Raises:
             Away: there is no server, or not yet.
         """
         if self._connection is not None:
-            return
+            return self._connection
         try:
-            self._connection = self._pool.get_connection()
-            (info,) = self._exchange([("INFO", "server")])
+            connection = self._connection = self._pool.get_connection()
+            (info,) = _exchange(connection, [("INFO", "server")])
             self.run = field(info, "run_id")
-            self._load_scripts()
+            _load_scripts(connection)
         except (RedisError, OSError) as error:
             self.close()
             raise Away(f"no answer from {self._address}: {error}", sent=False) from error
+        return connection
 
     def ask(self, calls: Sequence[Call]) -> list[Any]:
         """Send calls together and return their answers, errors among them.
@@ -67,13 +68,13 @@ class Link:
         Raises:
             Away: the connection broke before all answers were there.
         """
-        self.connect()
+        connection = self.connect()
         try:
-            answers = self._exchange(calls)
+            answers = _exchange(connection, calls)
             unknown = [at for at, a in enumerate(answers) if isinstance(a, NoScriptError)]
-            if unknown:  # somebody flushed them, or this server has just taken over
-                self._load_scripts()
-                again = self._exchange([calls[at] for at in unknown])
+            if unknown:  # somebody flushed them
+                _load_scripts(connection)
+                again = _exchange(connection, [calls[at] for at in unknown])
                 for at, answer in zip(unknown, again, strict=True):
                     answers[at] = answer
         except (RedisError, OSError) as error:
@@ -88,16 +89,17 @@ class Link:
             connection.disconnect()
             self._pool.release(connection)
 
-    def _load_scripts(self) -> None:
-        for answer in self._exchange([("SCRIPT", "LOAD", script.text) for script in SCRIPTS]):
-            if isinstance(answer, Exception):
-                raise answer
 
-    def _exchange(self, calls: Sequence[Call]) -> list[Any]:
-        connection = self._connection
-        assert connection is not None, "connect() comes first"
-        connection.send_packed_command(connection.pack_commands(calls))
-        return [_answer(connection) for _ in calls]
+def _load_scripts(connection: Connection) -> None:
+    loads: list[Call] = [("SCRIPT", "LOAD", script.text) for script in SCRIPTS]
+    for answer in _exchange(connection, loads):
+        if isinstance(answer, Exception):
+            raise answer
+
+
+def _exchange(connection: Connection, calls: Sequence[Call]) -> list[Any]:
+    connection.send_packed_command(connection.pack_commands(calls))
+    return [_answer(connection) for _ in calls]
 
 
 def _answer(connection: Connection) -> Any:

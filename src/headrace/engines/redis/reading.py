@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from headrace.engine import Entry
-from headrace.engines.redis.asking import pack, unpack
+from headrace.engine import Entry, Maintained
+from headrace.engines.redis.answering import unpack
+from headrace.engines.redis.asking import pack
 from headrace.engines.redis.reader import Asker
-from headrace.engines.redis.scripts import DEPTH, FIND, GET, LOAD, MAINTAIN, SCAN, STATES
-from headrace.engine import Maintained
+from headrace.engines.redis.scripts import DEPTH, FIND, GET, LOAD, SCAN, STATES
 from headrace.errors import InvalidOption
 from headrace.message import Message
 from headrace.record import Attempt, Failure, Filter, Page, QueueLimits, QueueStatus, Record, State

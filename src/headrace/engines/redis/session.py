@@ -33,7 +33,7 @@ class Session:
         patience: seconds that a call may take.
     """
 
-    def __init__(  # noqa: PLR0913 - what the engine was made with, each by its name
+    def __init__(
         self,
         address: Address,
         hints: Hints,

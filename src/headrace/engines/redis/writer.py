@@ -16,7 +16,8 @@ from redis.exceptions import ResponseError
 
 from headrace.clock import SystemClock
 from headrace.engine import Topic
-from headrace.engines.redis.asking import pack, unpack
+from headrace.engines.redis.answering import unpack
+from headrace.engines.redis.asking import pack
 from headrace.engines.redis.link import Away, Call, Link
 from headrace.engines.redis.patience import Backoff
 from headrace.engines.redis.request import Request
@@ -251,7 +252,9 @@ class Writer:
             elif len(unit.requests) > 1 and not unpack(answer)[0]:
                 again += [_alone(request) for request in unit.requests]
             else:
-                outcomes += [(r, self._outcome(r, answer, unit, unconfirmed)) for r in unit.requests]
+                outcomes += [
+                    (r, self._outcome(r, answer, unit, unconfirmed)) for r in unit.requests
+                ]
         self._tell(outcomes)
         return again, passing
 
