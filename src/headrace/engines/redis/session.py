@@ -20,6 +20,9 @@ from headrace.reply import Reply
 
 T = TypeVar("T")
 
+_SILENCE = 5.0
+"""Seconds without an answer after which a connection is taken for dead."""
+
 
 class Session:
     """Serves from `open()` to `close()`, in the process that opened it.
@@ -50,8 +53,10 @@ class Session:
         self._stop_looking: Callable[[], None] | None = None
         self.floor = 0
         wire = Wire(address.key, self.header, hints.publish, hints.give, address.wait_replicas)
-        self.writer = Writer(Link(address), wire, ids, poll)
-        self._reader = Reader(Asker(Link(address), address.key, self.header), ids, patience)
+        silence = min(_SILENCE, patience)
+        self.writer = Writer(Link(address, silence), wire, ids, poll)
+        asker = Asker(Link(address, silence), address.key, self.header)
+        self._reader = Reader(asker, ids, patience)
         hints.open()
         self.writer.start()
         self._reader.start()
