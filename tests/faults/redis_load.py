@@ -84,7 +84,7 @@ class Load:
 
 
 def lost(engine: Engine, load: Load) -> list[str]:
-    """Return the accepted jobs that the engine no longer knows, in the order of their acceptance."""
+    """Return the accepted jobs that the engine no longer knows, in the order of acceptance."""
     states = engine.states(load.accepted).wait(PATIENCE)
     return [job_id for job_id in load.accepted if job_id not in states]
 

@@ -17,6 +17,7 @@ from headrace.record import State
 from headrace.testing.steps import claim_one, job_id, message, send, settle, state
 from headrace.write import Put, Send
 from tests.faults.redis_load import Load, lost, repeated_tokens
+from tests.redis_plants import plant
 from tests.redis_server import Server, server
 
 ROUNDS = 3
@@ -113,6 +114,21 @@ def test_a_claim_that_was_not_synced_fences_nobody_out(tmp_path: Path) -> None:
         assert again.token > forgotten.token
         assert settle(engine, forgotten).lost == {job_id("a")}
         assert settle(engine, again).lost == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("passage", "bug"),
+    [
+        ("math.max(token, floor, microseconds)", "token"),
+        ("meta_of('run') ~= run", "false"),
+    ],
+)
+def test_a_counter_that_merely_counts_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passage: str, bug: str
+) -> None:
+    plant(monkeypatch, passage, bug)
+    with pytest.raises(AssertionError):
+        test_a_claim_that_was_not_synced_fences_nobody_out(tmp_path)
 
 
 def test_tokens_begin_anew_without_the_memory_of_this_process(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def accepts(writes: Sequence[Write[Any]]) -> bool:
 
 
 def repeatable(writes: Sequence[Write[Any]]) -> bool:
-    """Return whether doing writes twice does no harm, because a lease is good for one settlement."""
+    """Return whether doing writes twice does no harm: a lease is good for one settlement."""
     return all(isinstance(write, Settle | Extend | Reclaim) for write in writes)
 
 

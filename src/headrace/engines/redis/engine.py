@@ -187,12 +187,13 @@ class RedisEngine:
         writes = tuple(writes)
         try:
             verbs, blobs = asking.verbs_of(writes)
+            body = asking.pack(verbs)
         except Exception as error:  # noqa: BLE001 - it is told to the caller
             return Reply.failed(error)
         return self._put(
             self._request(
                 ACCEPT if concerns.accepts(writes) else COMMIT,
-                asking.pack(verbs),
+                body,
                 lambda told: answering.answers_to(writes, told),
                 blobs=blobs,
                 ids=lambda: concerns.ids_of(writes),
@@ -240,7 +241,7 @@ class RedisEngine:
         """Claim jobs."""
         names = self._rotated(tuple(dict.fromkeys(queues)))
         if not names or limit < 1:
-            names, limit, wait = ("",), 0, 0.0
+            return self._look(lambda _: ())
         claim = f"{holder}.{self._ids.nonce()}"
         quoted = msgspec.json.encode(claim).decode()
         request = self._request(
@@ -332,10 +333,7 @@ class RedisEngine:
 
     def maintain(self) -> Reply[Maintained]:
         """Reap, expire and prune a little."""
-        request = self._request(
-            MAINTAIN, b"", reading.maintained, repeatable=True, topics=("ready", "finished")
-        )
-        return self._put(request)
+        return self._put(self._request(MAINTAIN, b"", reading.maintained, repeatable=True))
 
     def inspect(self) -> Reply[Inspection]:
         """Read back the settings and say what they guarantee."""

@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 _SILENCE = 5.0
 """Seconds without an answer after which a connection is taken for dead."""
+_ATTEMPTS = 3
+"""So often a call can be put to a server that says nothing before it is too late for it."""
 
 
 class Session:
@@ -53,7 +55,7 @@ class Session:
         self._stop_looking: Callable[[], None] | None = None
         self.floor = 0
         wire = Wire(address.key, self.header, hints.publish, hints.give, address.wait_replicas)
-        silence = min(_SILENCE, patience)
+        silence = min(_SILENCE, patience / _ATTEMPTS)
         self.writer = Writer(Link(address, silence), wire, ids, poll)
         asker = Asker(Link(address, silence), address.key, self.header)
         self._reader = Reader(asker, ids, patience)

@@ -220,8 +220,11 @@ class Writer:
                 request.sent = request.sent or sent
                 if request.until <= now:
                     request.reply.fail(request.overdue(away))
-            if any(request.until > now for request in unit.requests):
+            in_time = [request for request in unit.requests if request.until > now]
+            if len(in_time) == len(unit.requests) or (in_time and in_time[0].sent):
                 left.append(unit)
+            else:  # whoever was told that nothing was written must be right
+                left += [_alone(request) for request in in_time]
         return left
 
     def _refuse_overdue(self, away: Exception) -> None:
@@ -239,7 +242,7 @@ class Writer:
         again: list[Unit] = []
         passing: Exception | None = None
         outcomes: list[tuple[Request, Outcome]] = []
-        unconfirmed = bool(self._wire.replicas) and answers[len(units)] < self._wire.replicas
+        unconfirmed = bool(self._wire.replicas) and not self._confirmed(answers[len(units)])
         self._next_look = self._time() + self._poll
         for unit, answer in zip(units, answers, strict=False):
             if isinstance(answer, ResponseError):
@@ -257,6 +260,9 @@ class Writer:
                 ]
         self._tell(outcomes)
         return again, passing
+
+    def _confirmed(self, replicas: Any) -> bool:
+        return isinstance(replicas, int) and replicas >= self._wire.replicas
 
     def _outcome(self, request: Request, answer: Any, unit: Unit, unconfirmed: bool) -> Outcome:  # noqa: FBT001 - it is an answer passed on
         if unconfirmed and not request.repeatable and not request.queues:

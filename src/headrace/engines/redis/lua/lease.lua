@@ -93,7 +93,7 @@ local function next_token()
   return token + 1
 end
 
-if limit > 0 and not pick_suspect() then
+if not pick_suspect() then
   pick_shares()
 end
 

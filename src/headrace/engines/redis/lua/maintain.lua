@@ -22,4 +22,7 @@ end
 local expired = tonumber(meta_of('expired')) or 0
 meta.expired = expired > 0 and 0
 flush()
+if #lapsed + expired + #outlived > 0 then
+  redis.call('PUBLISH', key('hints'), 'maintenance ready finished')
+end
 return {#lapsed, expired, #outlived, (#outlived == STEP or #lapsed == STEP) and 1 or 0}

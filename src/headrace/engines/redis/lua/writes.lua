@@ -21,9 +21,14 @@ local function new_job(f)
   }
 end
 
+local function rival_of(job)
+  local id = job[UNIQUE] and holder_of(job[UNIQUE])
+  return id and job_of(id)
+end
+
 -- Ends the waiting job that holds the key of a new one, if it may be replaced, and returns its id.
 local function replace_rival(job, may_replace)
-  local rival = job[UNIQUE] and job_of(holder_of(job[UNIQUE]) or '')
+  local rival = rival_of(job)
   if not rival then
     return nil
   end
@@ -204,7 +209,7 @@ local function cancel_jobs(ids, reason)
 end
 
 local function redrive(job)
-  local rival = job[UNIQUE] and job_of(holder_of(job[UNIQUE]) or '')
+  local rival = rival_of(job)
   if rival then
     refuse('key-held', job[UNIQUE], rival[ID], rival[STATE])
   end
