@@ -28,7 +28,7 @@ from headrace.write import (
 )
 
 Verb = tuple[Any, ...]
-"""A write as the script reads it: a word, then up to five arguments; `False` is what is not there."""
+"""A write as the script reads it: a word and up to five arguments; `False` is what is not there."""
 
 _FIRST_BLOB = 3  # after the header and the list of writes
 

@@ -82,8 +82,11 @@ def _setting(asker: Asker, name: str) -> str:
 def _format(asker: Asker, key: str) -> int:
     place = f"{key}:meta"
     try:
-        asker.call(("HSETNX", place, "format", FORMAT))
-        return int(asker.call(("HGET", place, "format")))
+        found = asker.call(("HGET", place, "format"))
+        if found is None:  # only then: a full server that knows us must let us in
+            asker.call(("HSETNX", place, "format", FORMAT))
+            found = asker.call(("HGET", place, "format"))
+        return int(found)
     except (EngineError, ValueError) as error:
         raise StorageCorrupt(
             f"{place} is there, and is not Headrace's ({error}): nothing was changed; use another"

@@ -80,12 +80,12 @@ def find(asker: Asker, where: Filter, limit: int, cursor: str | None) -> Page:
 
 
 def _record(row: Sequence[Any]) -> Record:
-    text, packed, reason, result, failure, past = row
+    text, packed, reason, result, failure, past, job_id = row
     job = _job(packed)
     history = _history(past)
     last = history[-1].failure if history and not job.state.terminal else None
     return Record(
-        message=_envelope(text, job, packed),
+        message=_envelope(text, job, job_id.decode()),
         state=job.state,
         accepted_at=job.accepted,
         reason=reason.decode(),
@@ -102,13 +102,13 @@ def _record(row: Sequence[Any]) -> Record:
     )
 
 
-def _envelope(text: bytes | None, job: _Job, packed: bytes) -> Message:
+def _envelope(text: bytes | None, job: _Job, job_id: str) -> Message:
     """Return a job's message; of one that this version cannot read, what else is known of it."""
     try:
         return _message(text or b"")
     except msgspec.DecodeError:
-        body = msgspec.Raw(text or packed)
-        return Message(v=0, id="", task=job.task, body=body, queue=job.queue)
+        body = msgspec.Raw(text or b"null")
+        return Message(v=0, id=job_id, task=job.task, body=body, queue=job.queue)
 
 
 def depth(asker: Asker, names: Sequence[str]) -> tuple[QueueStatus, ...]:

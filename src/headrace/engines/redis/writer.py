@@ -78,6 +78,7 @@ class Writer:
         self._changed = threading.Condition(threading.Lock())
         self._waiting: deque[Request] = deque()
         self._parked: list[Request] = []
+        self._under_way: list[Request] = []
         self._next_look = 0.0
         self._look = False
         self._asleep = False
@@ -127,6 +128,7 @@ class Writer:
     def _run(self) -> None:
         try:
             while (group := self._gather()) is not None:
+                self._under_way = group
                 self._write(self._units(group))
         except BaseException as error:
             with self._changed:
@@ -299,8 +301,8 @@ class Writer:
 
     def _let_go(self) -> None:
         """Answer whoever still waits: nobody waits for ever."""
-        left = [*self._parked, *self._waiting]
-        self._parked, self._waiting = [], deque()
+        left = [*self._under_way, *self._parked, *self._waiting]
+        self._under_way, self._parked, self._waiting = [], [], deque()
         for request in left:
             if self._failure is not None:
                 request.reply.fail(self._failure)

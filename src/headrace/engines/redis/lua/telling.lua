@@ -12,7 +12,7 @@ local function reason_of(job)
   return ''
 end
 
--- Returns for each job {message, job, reason, result, failure, history}.
+-- Returns for each job {message, job, reason, result, failure, history, id}.
 local function records_of(ids)
   local texts, packs = read_many(key('message:'), ids), read_many(JOB, ids)
   local ended, failed = read_many(key('result:'), ids), read_many(key('failure:'), ids)
@@ -23,7 +23,7 @@ local function records_of(ids)
       local history = redis.call('LRANGE', key('history:' .. id), 0, -1)
       records[#records + 1] = {
         texts[at], packs[at], reason_of(jobs[id]), ended[at], failed[at],
-        '[' .. table.concat(history, ',') .. ']',
+        '[' .. table.concat(history, ',') .. ']', id,
       }
     end
   end
