@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -73,8 +73,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def place(self) -> str:
         """The URL without who we are: what may be shown, and logged."""
-        parts = urlsplit(self.url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        who, found, _ = urlsplit(self.url).netloc.rpartition("@")
+        return self.url.replace(f"{who}@", "", 1) if found else self.url
 
     def __repr__(self) -> str:
         shown = {name: getattr(self, name) for name in self.__struct_fields__}
