@@ -44,6 +44,7 @@ class Server:
         self._settings = {"appendonly": "yes", "appendfsync": "always", "save": ""} | {
             name.replace("_", "-"): value for name, value in settings.items()
         }
+        self._file: list[str] = []
         self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -54,7 +55,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, with whatever is in its folder."""
-        command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command = [self._binary, *self._file, "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--dir", str(self.folder), "--daemonize", "no"]
         for name, value in self._settings.items():
             command += [f"--{name}", value]
@@ -94,6 +95,39 @@ class Server:
         if process is not None:
             process.send_signal(number)
             process.wait()
+
+
+class Sentinel(Server):
+    """Watches a server, and lets its replica take over.
+
+    Args:
+        primary: the server that is watched, as "main".
+    """
+
+    def __init__(self, primary: Server) -> None:
+        self._primary = primary
+        super().__init__()
+
+    def start(self) -> None:
+        """Start it with a file of its own, which it writes to."""
+        file = self.folder / "sentinel.conf"
+        file.write_text(
+            f"sentinel monitor main 127.0.0.1 {self._primary.port} 1\n"
+            "sentinel down-after-milliseconds main 400\n"
+            "sentinel failover-timeout main 3000\n"
+        )
+        self._file, self._settings = [str(file), "--sentinel"], {}
+        super().start()
+
+
+@contextmanager
+def sentinel(primary: Server) -> Iterator[Sentinel]:
+    """Yield a throw-away sentinel."""
+    made = Sentinel(primary)
+    try:
+        yield made
+    finally:
+        made.remove()
 
 
 @contextmanager

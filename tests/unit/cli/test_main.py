@@ -60,7 +60,7 @@ def test_url_and_config_reach_the_settings(terminal: Terminal) -> None:
         (["--config", "leese=1", "jobs", "list"], "did you mean lease?"),
         (["--config", "lease", "jobs", "list"], "not NAME=VALUE"),
         (["--config", "lease=-1", "jobs", "list"], "HEADRACE_LEASE"),
-        (["--url", "redis://x", "jobs", "list"], "no engine is called 'redis'"),
+        (["--url", "mysql://x", "jobs", "list"], "no engine is called 'mysql'"),
         (["--url", "memory:", "jobs", "list"], "one process only"),
     ],
 )

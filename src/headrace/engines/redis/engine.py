@@ -101,17 +101,20 @@ class RedisEngine:
                 if not self._session.writer.failed:
                     return
                 self._session.close()
-            link = Link(self.address)
-            try:
-                facts = fitness.look(
-                    Asker(link, self.address.key, lambda *_: b""), self.address.key
-                )
-            except Away as away:
-                raise EngineError(f"{away}: start the server, or correct the URL") from away
-            finally:
-                link.close()
-            fitness.check(facts, str(self.address), allow_volatile=self._allow_volatile)
+            self._examine()
             self._session = self._new_session()
+
+    def _examine(self) -> None:
+        key = self.address.key
+        asker = Asker(Link(self.address), key, lambda *_: b"")
+        try:
+            facts = fitness.look(asker, key)
+            fitness.check(facts, str(self.address), allow_volatile=self._allow_volatile)
+            fitness.mark(asker, key, facts)
+        except Away as away:
+            raise EngineError(f"{away}: start the server, or correct the URL") from away
+        finally:
+            asker.close()
 
     def _new_session(self) -> Session:
         return Session(

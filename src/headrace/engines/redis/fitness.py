@@ -29,7 +29,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         policy: what is evicted when the memory is used up.
         maxmemory: bytes it may use; 0: all there are.
         used: bytes it uses.
-        format: the number of the layout of our keys.
+        format: the number of the layout of our keys; 0 if there are none.
     """
 
     product: str
@@ -82,16 +82,18 @@ def _setting(asker: Asker, name: str) -> str:
 def _format(asker: Asker, key: str) -> int:
     place = f"{key}:meta"
     try:
-        found = asker.call(("HGET", place, "format"))
-        if found is None:  # only then: a full server that knows us must let us in
-            asker.call(("HSETNX", place, "format", FORMAT))
-            found = asker.call(("HGET", place, "format"))
-        return int(found)
+        return int(asker.call(("HGET", place, "format")) or 0)
     except (EngineError, ValueError) as error:
         raise StorageCorrupt(
             f"{place} is there, and is not Headrace's ({error}): nothing was changed; use another"
             " database or ?prefix="
         ) from error
+
+
+def mark(asker: Asker, key: str, facts: Facts) -> None:
+    """Note the format of the keys to come, unless it is noted already."""
+    if not facts.format:  # only then: a full server that knows us must let us in
+        asker.call(("HSETNX", f"{key}:meta", "format", FORMAT))
 
 
 def check(facts: Facts, where: str, *, allow_volatile: bool) -> None:

@@ -18,7 +18,7 @@ _GUARANTEES = {
         "loss window": "none while this server's disk is whole",
     },
     "everysec": {
-        "accepted job survives a killed process": "yes; Redis itself, but for what a slow disk held",
+        "accepted job survives a killed process": "yes; of Redis, but for what a slow disk held",
         "accepted job survives a power cut": "but for the last one to two seconds",
         "loss window": "two seconds",
     },

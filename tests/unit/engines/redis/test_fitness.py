@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from headrace.engines.redis import RedisEngine
 from headrace.engines.redis.address import Address
-from headrace.engines.redis.fitness import FORMAT, Facts, check, look
+from headrace.engines.redis.fitness import FORMAT, Facts, check, look, mark
 from headrace.engines.redis.link import Link
 from headrace.engines.redis.reader import Asker
 from headrace.errors import StorageCorrupt, StorageUnfit
@@ -50,8 +50,10 @@ def test_a_volatile_one_is_taken_if_that_is_meant() -> None:
 def test_facts_are_read_back(asker: Asker, address: Address) -> None:
     facts = look(asker, address.key)
     assert (facts.product, facts.role, facts.mode) == ("Redis", "master", "standalone")
-    assert facts.format == FORMAT
+    assert facts.format == 0
     assert facts.used > 0
+    mark(asker, address.key, facts)
+    assert look(asker, address.key).format == FORMAT
 
 
 def test_keys_of_others_are_left_alone(asker: Asker, link: Link, address: Address) -> None:
