@@ -55,6 +55,8 @@ class Link:
         try:
             connection = self._connection = self._pool.get_connection()
             (info,) = _exchange(connection, [("INFO", "server")])
+            if isinstance(info, Exception):
+                raise info
             self.run = field(info, "run_id")
             _load_scripts(connection)
         except (RedisError, OSError) as error:

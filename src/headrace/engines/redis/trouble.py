@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from headrace.errors import EngineBusy, EngineError, HeadraceError, StorageFull
 
 _PASSING = ("LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "BUSY", "TRYAGAIN")
-_FULL = ("OutOfMemory", "OOM ", "allow-oom", "No space left")
+_FULL = ("OutOfMemory", "OOM ", "allow-oom", "MISCONF")
 
 
 class Trouble(NamedTuple):
@@ -24,8 +24,8 @@ def trouble(error: RedisError) -> Trouble:
     text = f"{type(error).__name__}: {error}"
     if any(words in text for words in _FULL):
         full = StorageFull(
-            "Redis has no room: no new work is accepted until there is; let workers go on, purge"
-            f" finished jobs, or raise maxmemory ({error})"
+            "Redis has no room, in its memory or on its disk: no new work is accepted until there"
+            f" is; let workers go on, purge finished jobs, or give it more ({error})"
         )
         return Trouble(full, passing=False)
     if any(words in _code(error) for words in _PASSING):

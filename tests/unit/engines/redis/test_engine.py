@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from headrace.clock import SystemClock
 from headrace.engines.redis import RedisEngine
 from headrace.engines.redis.reader import Asker
 from headrace.errors import ConfigError, EngineError, Unsupported
@@ -70,6 +71,30 @@ def test_engines_of_two_processes_share_everything(engine: RedisEngine, other: R
     lease = claim_one(other)
     assert settle(engine, lease).lost == frozenset()
     assert state(other, "a") is State.SUCCEEDED
+
+
+class Skewed(SystemClock):
+    """A host whose clock is five minutes fast."""
+
+    def now(self) -> float:
+        return super().now() + 300
+
+
+def test_all_hosts_go_by_the_servers_clock(url: str, asker: Asker) -> None:
+    def server_time() -> float:
+        seconds, microseconds = asker.call(("TIME",))
+        return int(seconds) + int(microseconds) / 1e6
+
+    engine = RedisEngine(url, clock=Skewed(), allow_volatile_server=True)
+    engine.open().wait(PATIENCE)
+    before = server_time()
+    send(engine, "a", delay=5.0, expires_after=60.0)
+    accepted, after = record(engine, "a"), server_time()
+    maintain(engine)
+    engine.close().wait(PATIENCE)
+    assert before <= accepted.accepted_at <= after
+    assert accepted.run_at == accepted.accepted_at + 5
+    assert accepted.state is State.SCHEDULED
 
 
 def test_a_waiting_claim_hears_of_another_process(engine: RedisEngine, other: RedisEngine) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
+from redis import Redis
 from redis.exceptions import ResponseError
 
 from headrace.engines.redis.address import Address, parse
 from headrace.engines.redis.link import Away, Link, field
 from headrace.engines.redis.scripts import STATES
+from tests.redis_server import Server, server
 
 
 def test_answers_come_in_the_order_of_the_calls(link: Link, address: Address) -> None:
@@ -58,3 +62,33 @@ def test_fields_are_found_in_what_info_says() -> None:
     assert field(info, "run_id") == "abc"
     assert field(info, "empty") == ""
     assert field(info, "other") == ""
+
+
+def test_a_server_that_is_busy_with_a_script_is_away() -> None:
+    script = "while true do end"
+    with server(busy_reply_threshold="50") as served:
+        slow = threading.Thread(target=_run, args=(served, script))
+        slow.start()
+        link = Link(parse(served.url), 2.0)
+        with served.client() as client:
+            while not _busy(client):
+                pass
+            with pytest.raises(Away, match="BUSY"):
+                link.connect()
+            client.script_kill()
+        slow.join()
+        assert link.ask([("PING",)]) == [b"PONG"]
+        link.close()
+
+
+def _run(served: Server, script: str) -> None:
+    with served.client() as client, pytest.raises(ResponseError, match="killed"):
+        client.eval(script, 0)
+
+
+def _busy(client: Redis) -> bool:
+    try:
+        client.get("x")
+    except ResponseError as error:
+        return "BUSY" in str(error)
+    return False

@@ -20,7 +20,7 @@ from headrace.errors import EngineBusy, EngineError, StorageFull
     [
         (OutOfMemoryError("command not allowed when used"), StorageFull, False),
         (ResponseError("OOM allow-oom flag is not set on the script"), StorageFull, False),
-        (ResponseError("MISCONF writing to the AOF file: No space left"), StorageFull, False),
+        (ResponseError("MISCONF unable to persist to disk"), StorageFull, False),
         (ReadOnlyError("You can't write against a read only replica."), EngineBusy, True),
         (ResponseError("BUSY Redis is busy running a script."), EngineBusy, True),
         (ResponseError("NOREPLICAS Not enough good replicas to write."), EngineBusy, True),
