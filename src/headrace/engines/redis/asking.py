@@ -60,7 +60,7 @@ def _verb(write: Write[Any], blobs: list[bytes]) -> Verb:  # noqa: PLR0911, C901
             leases = [(lease.job_id, lease.token, lease.claim) for lease in write.leases]
             return ("extend", leases, write.seconds)
         case Reclaim():
-            return ("reclaim", write.holder, write.failure)
+            return ("reclaim", write.holder, write.failure, write.counted)
         case CancelJobs():
             return ("cancel", write.ids, write.reason)
         case RetryJobs():

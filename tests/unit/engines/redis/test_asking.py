@@ -99,8 +99,10 @@ def test_values_stand_beside_the_writes() -> None:
 
 
 def test_a_failure_is_packed_by_its_names() -> None:
-    ((_, holder, failure),), _ = verbs_of([Reclaim("w", Failure(cause="crash", message="9"))])
-    assert holder == "w"
+    ((_, holder, failure, counted),), _ = verbs_of(
+        [Reclaim("w", Failure(cause="crash", message="9"))]
+    )
+    assert (holder, counted) == ("w", True)
     assert msgspec.msgpack.decode(pack(failure)) == {"cause": "crash", "message": "9"}
 
 

@@ -8,6 +8,9 @@ import pytest
 
 from headrace.engines.redis import scripts
 from headrace.engines.redis.link import Link
+from headrace.message import Retention
+from headrace.record import FIRST_ATTEMPTS_KEPT, LAST_ATTEMPTS_KEPT
+from headrace.write import LOST_LEASES_LIMIT
 
 LUA = Path(scripts.__file__).with_name("lua")
 
@@ -32,6 +35,15 @@ def test_the_server_knows_them_by_the_same_hash(link: Link) -> None:
 def test_only_new_work_is_refused_when_the_memory_is_used_up(script: scripts.Script) -> None:
     allowed = script.text.startswith("#!lua flags=allow-oom\n")
     assert allowed is (script is not scripts.ACCEPT)
+
+
+def test_limits_are_those_of_every_engine() -> None:
+    text = scripts.COMMIT.text
+    kept = f"FIRST_ATTEMPTS_KEPT, LAST_ATTEMPTS_KEPT = {FIRST_ATTEMPTS_KEPT}, {LAST_ATTEMPTS_KEPT}"
+    assert f"local {kept} " in text
+    assert f"local LOST_LEASES_LIMIT = {LOST_LEASES_LIMIT} " in text
+    days = [int(seconds / 86_400) for seconds in (Retention().succeeded, Retention().dead)]
+    assert f"DEFAULT_KEEP, DEFAULT_KEEP_DEAD = {days[0]} * 86400, {days[1]} * 86400" in text
 
 
 def test_no_script_needs_another_kind_of_time() -> None:

@@ -1,6 +1,6 @@
 -- Life: the steps of a job's life that several writes share.
 
-local LOST_LEASES_LIMIT = 3
+local LOST_LEASES_LIMIT = 3  -- this and the other limits are those of `write.py` and `record.py`
 local DEFAULT_KEEP, DEFAULT_KEEP_DEAD = 7 * 86400, 30 * 86400
 local DRAIN_MEMORY = 30  -- seconds after which what was seen counts for little
 local STEP, STEPS = 1000, 10
@@ -103,17 +103,18 @@ local function holder_in(claim)
   return string.match(claim, '^(.*)%.[^.]*$') or ''
 end
 
--- Takes a running job from a holder that is gone; `failure`, a table, is the evidence.
-local function forsake(job, failure)
+-- Takes a running job from a holder that is gone; `failure`, a table, is the evidence. The lost
+-- lease is `counted` unless the holder died of something else than its jobs.
+local function forsake(job, failure, counted)
   touch(job)
   local evidence = {holder = holder_in(job[CLAIM])}
   for name, value in pairs(failure) do
     evidence[name] = value
   end
   tell(job, job[ATTEMPT] + 1, cjson.encode(evidence), false)
-  job[LOST] = job[LOST] + 1
+  job[LOST] = job[LOST] + (counted and 1 or 0)
   job[CLAIM] = ''
-  if job[LOST] >= LOST_LEASES_LIMIT then
+  if counted and job[LOST] >= LOST_LEASES_LIMIT then
     evidence.cause = 'crash-loop'
     finish(job, 'dead', 'crash-loop', cjson.encode(evidence))
   elseif job[CANCELLING] then

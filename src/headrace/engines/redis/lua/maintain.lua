@@ -5,7 +5,8 @@ let_time_pass()
 local lapsed = rung('running', monotonic)
 read_jobs(lapsed)
 for _, id in ipairs(lapsed) do
-  forsake(jobs[id], {cause = 'lease-lost', message = 'its lease ended without a heartbeat'})
+  local failure = {cause = 'lease-lost', message = 'its lease ended without a heartbeat'}
+  forsake(jobs[id], failure, true)
 end
 flush()
 

@@ -15,6 +15,7 @@ local now = header[1] or microseconds / 1e6
 local monotonic = header[2] or now
 
 local NOTE_SECONDS = 120  -- longer than anybody asks again
+local FIRST_ATTEMPTS_KEPT, LAST_ATTEMPTS_KEPT = 10, 40  -- those of `record.py`
 local ARGUMENTS = 4000  -- one call takes at most some 8,000, the limit of `unpack`
 local LIVE = {scheduled = true, ready = true, running = true}
 local SHELF = {
@@ -369,6 +370,19 @@ local function gather(list, kind, by_id)
   end
 end
 
+-- Adds to a job's history; of a long one the beginning and the end are kept.
+local function write_history(id, past)
+  local list = key('history:' .. id)
+  call_in_parts('RPUSH', list, past, 1)
+  if redis.call('LLEN', list) > FIRST_ATTEMPTS_KEPT + LAST_ATTEMPTS_KEPT then
+    local first = redis.call('LRANGE', list, 0, FIRST_ATTEMPTS_KEPT - 1)
+    redis.call('LTRIM', list, -LAST_ATTEMPTS_KEPT, -1)
+    for at = #first, 1, -1 do
+      redis.call('LPUSH', list, first[at])
+    end
+  end
+end
+
 -- Writes jobs, their texts and where they are.
 local function write_jobs()
   local list, forgotten = {}, {}
@@ -391,7 +405,7 @@ local function write_jobs()
   end
   call_in_parts('DEL', false, forgotten, 1)
   for id, past in pairs(histories) do
-    call_in_parts('RPUSH', key('history:' .. id), past, 1)
+    write_history(id, past)
   end
   write_sets()
   for group in pairs(groups) do

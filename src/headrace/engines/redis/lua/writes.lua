@@ -152,7 +152,7 @@ local function settle(list, strict)
   return lost
 end
 
-local function reclaim(holder, failure)
+local function reclaim(holder, failure, counted)
   local found, returned, dead = {}, {}, {}
   -- All running jobs are looked at: there are as many as workers run, and workers die seldom.
   local ids = redis.call('ZRANGE', key('running'), 0, -1)
@@ -164,7 +164,7 @@ local function reclaim(holder, failure)
   end
   table.sort(found, function(a, b) return a[SEQ] < b[SEQ] end)
   for _, job in ipairs(found) do
-    forsake(job, failure)
+    forsake(job, failure, counted)
     if job[STATE] == 'ready' then
       returned[#returned + 1] = job[ID]
     elseif job[STATE] == 'dead' then
