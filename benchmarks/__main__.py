@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -13,7 +15,9 @@ from benchmarks import (
     drain,
     footprint,
     latency,
+    ours,
     plan,
+    raw_redis,
     raw_sqlite,
     report,
     sleepers,
@@ -31,12 +35,14 @@ GROUPS: dict[str, Callable[[plan.Plan, Ceiling], Iterator[Figure]]] = {
     "footprint": footprint.measure,
 }
 RAW_REPETITIONS = 9
+REDIS_GROUPS = ("submit", "drain", "latency")
 
 
 @click.command()
 @click.argument("groups", nargs=-1, type=click.Choice(list(GROUPS)))
+@click.option("--url", default="", help="A Redis server to measure instead of new files.")
 @click.option("--quick", is_flag=True, help="Small sizes: shows that it works, not how fast.")
-def main(groups: tuple[str, ...], *, quick: bool) -> None:
+def main(groups: tuple[str, ...], *, url: str, quick: bool) -> None:
     """Measure the raw ceiling, then Headrace: everything, or the groups named.
 
     A missed target is printed, and fails nothing: figures depend on the machine.
@@ -45,19 +51,28 @@ def main(groups: tuple[str, ...], *, quick: bool) -> None:
     console.print(report.machine(Path(gettempdir())))
     chosen = plan.QUICK if quick else plan.FULL
     with console.status("raw ceiling"):
-        ceiling = raw_sqlite.measure(chosen.jobs, RAW_REPETITIONS)
+        ceiling, durability = ceiling_of(url, chosen)
     figures = [
-        Figure("raw ceiling: send", measured=str(ceiling.send), durability="power"),
+        Figure("raw ceiling: send", measured=str(ceiling.send), durability=durability),
         Figure(
             "raw ceiling: process (claim, run, settle)",
             measured=str(ceiling.process),
-            durability="power",
+            durability=durability,
         ),
     ]
-    for name in groups or GROUPS:
+    for name in groups or (REDIS_GROUPS if url else GROUPS):
         with console.status(name):
-            figures += taken(name, chosen, ceiling)
+            group = taken(name, chosen, ceiling)
+        figures += [replace(f, durability=durability) for f in group] if url else group
     report.show(console, "Headrace", figures)
+
+
+def ceiling_of(url: str, chosen: plan.Plan) -> tuple[Ceiling, str]:
+    """Return the raw ceiling of a new file, or of the server that is measured, and its name."""
+    if not url:
+        return raw_sqlite.measure(chosen.jobs, RAW_REPETITIONS), "power"
+    os.environ[ours.URL] = url
+    return raw_redis.measure(url, chosen.jobs, RAW_REPETITIONS), raw_redis.durability(url)
 
 
 def taken(name: str, chosen: plan.Plan, ceiling: Ceiling) -> list[Figure]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 
 import psutil
 
-from benchmarks.ours import new_file, produce, worker
+from benchmarks.ours import URL, new_file, produce, worker
 from benchmarks.plan import Plan
 from benchmarks.raw_sqlite import Ceiling
 from benchmarks.report import Figure, percentile
@@ -15,6 +16,7 @@ from benchmarks.stamps import recording
 from benchmarks.workers import Workers, environment, running
 
 P50_MS = 1.5
+SERVER_P50_MS = 3.0
 P99_MS = 5.0
 IDLE_SHARE = 0.01
 WARM_UP_JOBS = 20
@@ -29,13 +31,14 @@ def measure(plan: Plan, _ceiling: Ceiling) -> Iterator[Figure]:
             produce("single", "noop", WARM_UP_JOBS, shared)
             waits = produce("single", "noop", plan.samples, shared)
             idle = idle_share(workers, plan.idle_seconds)
+    target = SERVER_P50_MS if URL in os.environ else P50_MS
     p50, p99 = (percentile(waits, share) * 1e3 for share in (0.5, 0.99))
     yield Figure(
         what=f"submit to start in another, idle process; {plan.samples} one at a time",
-        target=f"p50 <= {P50_MS} ms, p99 <= {P99_MS} ms",
+        target=f"p50 <= {target} ms, p99 <= {P99_MS} ms",
         measured=f"p50 {p50:.2f} ms, p99 {p99:.2f} ms",
         durability="power",
-        met=p50 <= P50_MS and p99 <= P99_MS,
+        met=p50 <= target and p99 <= P99_MS,
     )
     yield Figure(
         what="CPU of an idle worker, supervisor included",

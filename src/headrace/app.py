@@ -78,7 +78,7 @@ class App:
         self._intake: Intake | None = None
 
     def __repr__(self) -> str:
-        return f"<App {self.config.url} with {len(self.registry)} tasks>"
+        return f"<App {self.config.place} with {len(self.registry)} tasks>"
 
     def __enter__(self) -> Self:
         self.open()

@@ -21,14 +21,18 @@ from headrace.reply import Reply, resolve_all
 # Imported at first use, so that nobody waits for an engine, or needs its driver, without using it.
 _ENGINES = {
     "memory": "headrace.engines.memory:MemoryEngine",
+    "redis": "headrace.engines.redis:RedisEngine",
+    "rediss": "headrace.engines.redis:RedisEngine",
+    "redis+sentinel": "headrace.engines.redis:RedisEngine",
     "sqlite": "headrace.engines.sqlite:SQLiteEngine",
 }
-_EXAMPLES = "sqlite:///headrace.db, sqlite:////absolute/path.db or memory:"
+_EXAMPLES = "sqlite:///headrace.db, sqlite:////absolute/path.db, redis://host/0 or memory:"
+_REDIS_SETTINGS = ("poll", "deadline", "allow_volatile_server")
 _SQLITE_SETTINGS = ("durability", "poll", "ballast", "transaction_limit", "allow_network_files")
 
 
 class Connection:
-    """An App's share in an engine: the Apps of one process that name one file share its engine.
+    """An App's share in an engine: the Apps of one process that name one place share its engine.
 
     Args:
         config: has the URL, and the engine's settings.
@@ -36,7 +40,7 @@ class Connection:
         ids: gives the engine random names.
 
     Attributes:
-        place: the file that is shared; None if the engine is the App's own.
+        place: the file or server that is shared; None if the engine is the App's own.
         settings: what the engine is made with.
 
     Raises:
@@ -151,7 +155,7 @@ def database_file(url: str) -> Path:
 
 
 def _parse(config: Config) -> tuple[str | None, dict[str, Any]]:
-    """Return the file that can be shared, if it is one, and the settings it is opened with."""
+    """Return what can be shared, if anything, without secrets, and the engine's settings."""
     parts = urlsplit(config.url)
     if parts.scheme not in _ENGINES:
         # The rest of an unknown URL may hold a password.
@@ -160,6 +164,8 @@ def _parse(config: Config) -> tuple[str | None, dict[str, Any]]:
         if config.url not in ("memory:", "memory://"):
             raise ConfigError(f"{config.url}: memory: takes no address")
         return None, {}
+    if parts.scheme.startswith("redis"):
+        return config.place, {name: getattr(config, name) for name in _REDIS_SETTINGS}
     file = str(database_file(config.url))
     return file, {name: getattr(config, name) for name in _SQLITE_SETTINGS}
 
@@ -168,13 +174,22 @@ def _maker(
     config: Config, place: str | None, settings: dict[str, Any], clock: Clock, ids: Ids
 ) -> Callable[[], Engine]:
     def make() -> Engine:
-        module, name = _ENGINES[urlsplit(config.url).scheme].split(":")
-        engine = getattr(import_module(module), name)
-        where = () if place is None else (place,)
+        scheme = urlsplit(config.url).scheme
+        module, name = _ENGINES[scheme].split(":")
+        try:
+            engine = getattr(import_module(module), name)
+        except ModuleNotFoundError as error:
+            raise ConfigError(_driver_missing(scheme, error)) from error
+        where = () if place is None else (config.url if scheme != "sqlite" else place,)
         made: Engine = engine(*where, clock=clock, ids=ids, **settings)
         return made
 
     return make
+
+
+def _driver_missing(scheme: str, error: ModuleNotFoundError) -> str:
+    extra = "redis" if scheme.startswith("redis") else scheme
+    return f"{scheme}: needs {error.name}, which is not installed: pip install 'headrace[{extra}]'"
 
 
 def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:

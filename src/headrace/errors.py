@@ -12,7 +12,7 @@
     │   ├── PayloadTooLarge         arguments over the limit
     │   ├── DuplicateJob            a live job holds the unique key (or the id)
     │   ├── QueueFull               the queue is at its limit; try again after `retry_after`
-    │   ├── StorageFull             the disk is full; nothing new is accepted
+    │   ├── StorageFull             the disk, or the server, is full; nothing new is accepted
     │   ├── LeaseLost               the lease is no longer this worker's
     │   └── Conflict                a compare-and-set found another version
     ├── JobNotFound                 no such job, or pruned after its retention time
@@ -25,7 +25,7 @@
         ├── EngineClosed            used after `close()`
         ├── EngineBusy              the write lock was not to be had in time
         ├── OutcomeUnknown          a commit may or may not have happened
-        ├── StorageUnfit            old SQLite, network file system, newer schema
+        ├── StorageUnfit            old SQLite, network file system, newer schema, lossy server
         └── StorageCorrupt          not a database, or a damaged one
 
 The messages say what to do. Data about the failure is in attributes, so that programs need not
@@ -116,7 +116,7 @@ class QueueFull(Refused):
 
 
 class StorageFull(Refused):
-    """The disk is full: nothing new is accepted until there is space; nothing accepted is lost."""
+    """Disk or server are full: nothing new is accepted until there is space; nothing is lost."""
 
 
 class LeaseLost(Refused):

@@ -68,7 +68,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
 
 
 def _check(name: str, value: Any, low: float, high: float) -> None:
-    number = type(value) in (int, float)  # nothing else can be sent, such as NumPy's floats
+    number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and low <= value <= high):  # a NaN is refused as well
         message = f"Retry({name}={value!r}): must be a number from {low} to {high}"
         raise InvalidOption(message)

@@ -9,6 +9,7 @@ import pytest
 
 from headrace.engine import Engine
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.redis import RedisEngine
 from headrace.engines.sqlite import SQLiteEngine
 from headrace.ids import Ids
 from headrace.testing import ManualClock
@@ -25,9 +26,10 @@ from headrace.testing.lifecycle_suite import (
 from headrace.testing.loss_suite import CancelRunningSuite, LostLeaseSuite
 from headrace.testing.queue_suite import LimitsSuite, QueueSuite
 from headrace.testing.store_suite import StoreSuite
+from tests import redis_server
 
 
-class AllSuites(
+class PortableSuites(
     QueueSuite,
     LimitsSuite,
     UniqueKeySuite,
@@ -44,7 +46,6 @@ class AllSuites(
     LifecycleSuite,
     WatchSuite,
     TransactionSuite,
-    NativeTransactionSuite,
     ConcurrencySuite,
 ):
     """What every engine here goes through."""
@@ -52,6 +53,10 @@ class AllSuites(
     @pytest.fixture
     def clock(self) -> ManualClock:
         return ManualClock()
+
+
+class AllSuites(PortableSuites, NativeTransactionSuite):
+    """What engines with transactions go through."""
 
 
 class TestMemory(AllSuites):
@@ -72,8 +77,20 @@ class TestSQLite(AllSuites):
         engine.close().wait(5)
 
 
+class TestRedis(PortableSuites):
+    @pytest.fixture
+    def engine(self, clock: ManualClock) -> Iterator[Engine]:
+        with redis_server.keys() as url:
+            ids = Ids(clock, seed=1)
+            engine = RedisEngine(url, clock=clock, ids=ids, allow_volatile_server=True)
+            engine.open().wait(5)
+            yield engine
+            engine.close().wait(5)
+
+
 def test_no_suite_hides_a_test_of_another() -> None:
-    names = [name for suite in AllSuites.__bases__ for name in vars(suite)]
+    suites = (*PortableSuites.__bases__, NativeTransactionSuite)
+    names = [name for suite in suites for name in vars(suite)]
     tests = [name for name in names if name.startswith("test_")]
     assert len(tests) > 100
     assert len(tests) == len(set(tests))

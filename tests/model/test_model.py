@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 
 from headrace.engine import Engine
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.redis import RedisEngine
 from headrace.engines.sqlite import SQLiteEngine
+from headrace.errors import EngineError
 from headrace.testing import ManualClock
 from headrace.testing.model import Rivals
 from headrace.testing.script import Dice
 from headrace.write import Changed, Extend, Extended, PauseQueue, Reclaim, Reclaimed, RetryJobs
+from tests import redis_server
+from tests.redis_plants import plant
 
 MakeEngine = Callable[[Path, ManualClock], Engine]
 
@@ -62,9 +66,50 @@ def broken(write: type, answer: Callable[[Any], Any]) -> MakeEngine:
     return make
 
 
+@pytest.fixture
+def redis() -> Iterator[MakeEngine]:
+    with ExitStack() as ends:
+        yield lambda _, clock: RedisEngine(
+            ends.enter_context(redis_server.keys()), clock=clock, allow_volatile_server=True
+        )
+
+
 @pytest.mark.parametrize("seed", range(15))
 def test_sqlite_agrees_with_memory(seed: int) -> None:
     go_through(sqlite, range(seed, seed + 1), 120)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_redis_agrees_with_memory(redis: MakeEngine, seed: int) -> None:
+    go_through(redis, range(seed, seed + 1), 120)
+
+
+@pytest.mark.parametrize(
+    ("passage", "bug"),
+    [
+        pytest.param(
+            "and job[TOKEN] == token and job[CLAIM] == claim", "", id="settlements under any lease"
+        ),
+        pytest.param("return  -- whoever ends it", "-- return", id="a group that overlaps"),
+        pytest.param("-job[PRIORITY])", "0)", id="priorities ignored"),
+        pytest.param("refuse('lease-lost', lost)", "", id="a strict settlement that is not"),
+        pytest.param("forget_unit()\nend", "end", id="a unit that leaves something behind"),
+        pytest.param("[job[STATE]] - 1", "[job[STATE]]", id="counts that only grow"),
+        pytest.param("postpone(jobs[id], now)", "touch(jobs[id])", id="due jobs forgotten"),
+    ],
+)
+def test_a_bug_planted_in_the_scripts_is_found(
+    redis: MakeEngine, monkeypatch: pytest.MonkeyPatch, passage: str, bug: str
+) -> None:
+    plant(monkeypatch, passage, bug)
+    with pytest.raises((AssertionError, EngineError)):
+        go_through(redis, range(20), 120)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_redis_agrees_for_long(redis: MakeEngine) -> None:
+    go_through(redis, range(1000, 3000), 200)
 
 
 @settings(max_examples=25)

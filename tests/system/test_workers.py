@@ -13,6 +13,7 @@ import pytest
 from headrace.app import App
 from headrace.job import Job
 from headrace.record import Filter, Record, State
+from tests import redis_server
 from tests.faults.processes import Process, Processes, until
 from tests.system import program
 
@@ -20,11 +21,21 @@ Start = Callable[..., Process]
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give a file, or keys of a server, that nobody else uses."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'jobs.db'}"
+    else:
+        with redis_server.keys() as url:
+            yield url
+
+
 @pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    """Give an App with the program's tasks, on a file of its own."""
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+def app(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """Give an App with the program's tasks, on an engine of its own."""
     monkeypatch.setenv("SYSTEM_URL", url)
+    monkeypatch.setenv("HEADRACE_ALLOW_VOLATILE_SERVER", "true")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     app = App(url, poll=0.1)
     for task in program.app.registry:
@@ -128,7 +139,7 @@ def test_the_jobs_of_a_killed_worker_are_run_by_others_at_once(
     # Far sooner than the leases of a minute would expire.
     wait_for(app, jobs, State.SUCCEEDED, 100, supervisor)
     lost = [record for record in records(app, jobs) if record.lost]
-    assert 1 <= len(lost) <= 20
+    assert 1 <= len(lost) <= 40  # what ran, what was claimed ahead, and what was being settled
     for record in lost:
         assert record.lost == 1
         evidence = record.history[0].failure.message

@@ -114,3 +114,11 @@ def test_a_wrong_file_is_refused(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
     with pytest.raises(ConfigError, match=words):
         load({}, {}, tmp_path)
+
+
+def test_no_secret_of_the_url_is_shown() -> None:
+    config = Config(url="redis://me:s3cret@host:6379/0?prefix=a")
+    assert config.place == "redis://host:6379/0?prefix=a"
+    assert "s3cret" not in repr(config)
+    assert "place" not in repr(config)
+    assert Config(url="sqlite:////a/b%20c.db").place == "sqlite:////a/b%20c.db"

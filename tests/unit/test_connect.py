@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from headrace import connect
 from headrace.clock import SystemClock
 from headrace.config import Config
 from headrace.connect import Borrowed, Connection
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.redis import RedisEngine
 from headrace.engines.sqlite import SQLiteEngine
-from headrace.errors import ConfigError, EngineClosed, StorageUnfit
+from headrace.errors import ConfigError, EngineClosed, EngineError, StorageUnfit
 from headrace.ids import Ids
 from headrace.record import State
 from headrace.reply import Reply
@@ -177,3 +179,27 @@ def test_a_borrowed_engine_stays_open() -> None:
     borrowed.open().wait(5)
     borrowed.close().wait(5)
     assert borrowed.engine.depth().wait(5) == ()
+
+
+def test_a_server_is_shared_and_its_password_is_not_shown() -> None:
+    url = "redis://me:s3cret@127.0.0.1:1/0?prefix=shop"
+    one, other = connection(url), connection(url, poll=9.0)
+    assert one.place == "redis://127.0.0.1:1/0?prefix=shop"
+    with pytest.raises(EngineError, match=r"redis://127\.0\.0\.1:1/0\?prefix=shop") as away:
+        one.open().wait(10)
+    with pytest.raises(ConfigError, match=r"poll 1\.0, here 9\.0") as differs:
+        other.open()
+    assert isinstance(one.engine, RedisEngine)
+    one.close().wait(10)
+    assert "s3cret" not in f"{away.value} {differs.value}"
+
+
+def test_without_its_driver_an_engine_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(_: str) -> None:
+        raise ModuleNotFoundError("No module named 'redis'", name="redis")
+
+    monkeypatch.setattr(connect, "import_module", missing)
+    with pytest.raises(ConfigError, match=r"pip install 'headrace\[redis\]'"):
+        connection("rediss://host/0").open()

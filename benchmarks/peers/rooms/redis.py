@@ -12,16 +12,21 @@ MARK = "headrace-bench"
 def open_room(url: str) -> dict[str, str]:
     """Take the last numbered database that is empty."""
     server = redis.Redis.from_url(url, decode_responses=True)
-    for number in reversed(range(int(server.config_get("databases")["databases"]))):
+    for number in reversed(range(int(settings_of(server, "databases")["databases"]))):
         room_url = urlunsplit(urlsplit(url)._replace(path=f"/{number}"))
         room = redis.Redis.from_url(room_url)
         if room.dbsize() == 0 and room.set(MARK, "1", nx=True):
             return {
                 "url": room_url,
                 "server": f"Redis {server.info('server')['redis_version']}",
-                "durability": durability(server.config_get("append*", "save")),
+                "durability": durability(settings_of(server, "append*", "save")),
             }
     raise SystemExit("no numbered database of this Redis is empty")
+
+
+def settings_of(server: redis.Redis, *names: str) -> dict[str, str]:
+    """Read settings back, as texts."""
+    return {str(name): str(value) for name, value in server.config_get(*names).items()}
 
 
 def durability(settings: dict[str, str]) -> str:

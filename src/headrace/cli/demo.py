@@ -83,7 +83,7 @@ def _place(url: str | None) -> Iterator[str]:
 def _perform(demo_app: ModuleType, *, kill: bool) -> Outcome:
     clock, app, below = SystemClock(), demo_app.app, library.folder()
     files = library.files(below)
-    say(f"{len(files)} Python files in {below}; everything is kept in {app.config.url}")
+    say(f"{len(files)} Python files in {below}; everything is kept in {app.config.place}")
     began = clock.monotonic()
     ids = _submit(demo_app, files, below)
     submitted = clock.monotonic()

@@ -64,7 +64,7 @@ def worker(ctx: click.Context, /, app: str, processes: int, queues: str, **limit
         most_mib=limits["max_memory"],
     )
     shown = ", ".join(names or sorted({task.options.queue for task in program.registry}))
-    say(f"headrace: {processes} worker process(es), queues: {shown}, {plain(program.config.url)}")
+    say(f"headrace: {processes} worker process(es), queues: {shown}, {plain(program.config.place)}")
     with closing(program):
         return Supervisor(program, work, processes).run()
 

@@ -72,7 +72,7 @@ def test_what_is_no_text_is_a_wrong_command_line(shop: Shop, terminal: Terminal,
         (["--config", "leese=1", "jobs", "list"], "did you mean lease?"),
         (["--config", "lease", "jobs", "list"], "not NAME=VALUE"),
         (["--config", "lease=-1", "jobs", "list"], "HEADRACE_LEASE"),
-        (["--url", "redis://x", "jobs", "list"], "no engine is called 'redis'"),
+        (["--url", "mysql://x", "jobs", "list"], "no engine is called 'mysql'"),
         (["--url", "memory:", "jobs", "list"], "one process only"),
     ],
 )

@@ -25,6 +25,7 @@ SCANS = {
     ("queue_status", "headrace_running"),  # what workers hold is little
     ("running_expired", "running"),  # as above
     ("running_of_holder", "running"),  # as above
+    ("ids", "job"),  # as below
     ("records", "job"),  # always continued by a condition, or read backwards to a limit
 }
 

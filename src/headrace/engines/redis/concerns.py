@@ -1,0 +1,71 @@
+"""What writes are about: whom they concern, and how they may be treated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.engine import Topic
+from headrace.record import State
+from headrace.write import (
+    CancelJobs,
+    Delete,
+    EditJobs,
+    Extend,
+    PauseQueue,
+    PurgeJobs,
+    Put,
+    Reclaim,
+    RetryJobs,
+    Send,
+    Settle,
+    Write,
+)
+
+
+def accepts(writes: Sequence[Write[Any]]) -> bool:
+    """Return whether writes only take on new things, which a full server refuses."""
+    return bool(writes) and all(isinstance(write, Send | Put) for write in writes)
+
+
+def repeatable(writes: Sequence[Write[Any]]) -> bool:
+    """Return whether doing writes twice does no harm: a lease is good for one settlement."""
+    return all(isinstance(write, Settle | Extend | Reclaim) for write in writes)
+
+
+def topics_of(writes: Sequence[Write[Any]]) -> tuple[Topic, ...]:
+    """Return what others may want to look at after writes."""
+    return tuple(dict.fromkeys(topic for write in writes for topic in _topics(write)))
+
+
+def _topics(write: Write[Any]) -> tuple[Topic, ...]:
+    match write:
+        case Send() | RetryJobs() | EditJobs() | PauseQueue():
+            return ("ready",)
+        case Settle() if all(
+            s.to is State.SUCCEEDED and s.lease.message.order_key is None for s in write.settlements
+        ):
+            return ("finished",)
+        case Settle() | Reclaim() | PurgeJobs():
+            return ("finished", "ready")
+        case CancelJobs():
+            return ("finished", "ready", "cancel")
+        case Put() | Delete():
+            return ("stored",)
+    return ()
+
+
+def ids_of(writes: Sequence[Write[Any]]) -> list[str]:
+    """Return the ids of the jobs that writes are about."""
+    ids: list[str] = []
+    for write in writes:
+        match write:
+            case Send():
+                ids += (message.id for message in write.messages)
+            case Settle():
+                ids += (settlement.lease.job_id for settlement in write.settlements)
+            case Extend():
+                ids += (lease.job_id for lease in write.leases)
+            case CancelJobs() | RetryJobs() | PurgeJobs() | EditJobs():
+                ids += write.ids
+    return ids

@@ -1,0 +1,183 @@
+"""The engine as a whole, beside what the suites ask of every engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from headrace.clock import SystemClock
+from headrace.engines.redis import RedisEngine
+from headrace.engines.redis.reader import Asker
+from headrace.errors import ConfigError, EngineError, Unsupported
+from headrace.message import Message
+from headrace.record import State
+from headrace.testing import ManualClock
+from headrace.testing.steps import (
+    apply,
+    claim,
+    claim_one,
+    commit,
+    depth,
+    job_id,
+    labels,
+    maintain,
+    message,
+    record,
+    send,
+    settle,
+    state,
+)
+from headrace.write import CancelJobs, EditJobs, PurgeJobs, Put, Send
+
+PATIENCE = 10.0
+
+
+@pytest.fixture
+def other(url: str, clock: ManualClock) -> Iterator[RedisEngine]:
+    """Give an engine as another process would have."""
+    engine = RedisEngine(url, clock=clock, allow_volatile_server=True, poll=60.0)
+    engine.open().wait(PATIENCE)
+    yield engine
+    engine.close().wait(PATIENCE)
+
+
+def keys_left(asker: Asker, engine: RedisEngine) -> set[str]:
+    found = asker.call(("KEYS", f"{engine.address.key}:*".replace("{", "[{]")))
+    return {key.decode().removeprefix(f"{engine.address.key}:") for key in found}
+
+
+def test_what_is_not_supported_says_what_to_do_instead(engine: RedisEngine) -> None:
+    with pytest.raises(Unsupported, match=r"ctx\.idempotency_key"):
+        engine.begin()
+    with pytest.raises(Unsupported, match="unique key"):
+        engine.adopt(object())
+
+
+def test_an_unknown_url_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="number"):
+        RedisEngine("redis://host/jobs")
+
+
+def test_opening_without_a_server_says_so() -> None:
+    with pytest.raises(EngineError, match=r"127\.0\.0\.1:1.*start the server"):
+        RedisEngine("redis://127.0.0.1:1/0").open().wait(PATIENCE)
+
+
+def test_engines_of_two_processes_share_everything(engine: RedisEngine, other: RedisEngine) -> None:
+    send(engine, "a", unique_key="k")
+    lease = claim_one(other)
+    assert settle(engine, lease).lost == frozenset()
+    assert state(other, "a") is State.SUCCEEDED
+
+
+class Skewed(SystemClock):
+    """A host whose clock is five minutes fast."""
+
+    def now(self) -> float:
+        return super().now() + 300
+
+
+def test_all_hosts_go_by_the_servers_clock(url: str, asker: Asker) -> None:
+    def server_time() -> float:
+        seconds, microseconds = asker.call(("TIME",))
+        return int(seconds) + int(microseconds) / 1e6
+
+    engine = RedisEngine(url, clock=Skewed(), allow_volatile_server=True)
+    engine.open().wait(PATIENCE)
+    before = server_time()
+    send(engine, "a", delay=5.0, expires_after=60.0)
+    accepted, after = record(engine, "a"), server_time()
+    maintain(engine)
+    engine.close().wait(PATIENCE)
+    assert before <= accepted.accepted_at <= after
+    assert accepted.run_at == accepted.accepted_at + 5
+    assert accepted.state is State.SCHEDULED
+
+
+def test_a_waiting_claim_hears_of_another_process(engine: RedisEngine, other: RedisEngine) -> None:
+    # It would look by itself in a minute only.
+    reply = other.lease(["default"], limit=1, seconds=30, holder="w", wait=60)
+    send(engine, "a")
+    assert labels(reply.wait(PATIENCE)) == ["a"]
+
+
+def test_a_finished_job_leaves_nothing_but_the_frame(
+    engine: RedisEngine, asker: Asker, clock: ManualClock
+) -> None:
+    fields = {"order_key": "g", "unique_key": "k", "tags": ("t",), "expires_after": 60.0}
+    send(engine, "a", **fields)
+    settle(engine, claim_one(engine), State.SCHEDULED, delay=5.0)
+    clock.advance(5)
+    settle(engine, claim_one(engine), State.DEAD)
+    apply(engine, Put("k", b"v", expires_after=1.0))
+    clock.advance(31 * 86_400)
+    maintain(engine)
+    left = {key for key in keys_left(asker, engine) if not key.startswith("note:")}
+    assert left == {"meta", "queue:default", "queues"}
+
+
+def test_notes_go_by_themselves(engine: RedisEngine, asker: Asker) -> None:
+    send(engine, "a")
+    claim_one(engine)
+    notes = [key for key in keys_left(asker, engine) if key.startswith("note:")]
+    assert len(notes) == 2
+    for note in notes:
+        assert 0 < asker.call(("TTL", f"{engine.address.key}:{note}")) <= 120
+
+
+def test_very_many_jobs_are_one_commit(engine: RedisEngine) -> None:
+    names = [f"{n}" for n in range(9000)]
+    send(engine, *names, order_key="g")
+    assert depth(engine).ready == 9000
+    apply(engine, CancelJobs(tuple(job_id(name) for name in names[:8500])))
+    assert labels(claim(engine, 5)) == ["8500"]
+    apply(engine, EditJobs(tuple(job_id(name) for name in names), priority=1))
+    assert depth(engine).depth == 500
+
+
+def test_an_id_purged_and_sent_in_one_commit_is_a_new_job(engine: RedisEngine) -> None:
+    send(engine, "a", tags=("old",))
+    settle(engine, claim_one(engine))
+    commit(engine, PurgeJobs((job_id("a"),)), Send((message("a", tags=("new",)),)))
+    found = record(engine, "a")
+    assert (found.state, found.attempt, found.message.tags) == (State.READY, 0, ("new",))
+    assert labels(claim(engine)) == ["a"]
+
+
+def test_what_cannot_be_read_is_set_aside(engine: RedisEngine, asker: Asker) -> None:
+    send(engine, "a", "b", "c")
+    for name, text in (("a", b'{"v":1,"id":7}'), ("b", None)):
+        place = f"{engine.address.key}:message:{job_id(name)}"
+        asker.call(("DEL", place) if text is None else ("SET", place, text))
+    assert labels(claim(engine, 5)) == ["c"]
+    for name in ("a", "b"):
+        found = record(engine, name)
+        assert found.state is State.DEAD
+        assert found.failure is not None
+        assert found.failure.cause == "unreadable"
+        assert found.attempt == 0
+
+
+def test_a_body_may_be_as_deep_as_it_likes(engine: RedisEngine) -> None:
+    body = msgspec.Raw(b'{"x":' + b"[" * 900 + b"]" * 900 + b"}")
+    plain = message("a")
+    apply(engine, Send((Message(v=1, id=plain.id, task="noop", body=body),)))
+    envelope = bytes(claim_one(engine).message.body)
+    assert envelope == bytes(body)
+
+
+def test_a_forked_child_has_connections_of_its_own(engine: RedisEngine) -> None:
+    send(engine, "a")
+    child = os.fork()
+    if child == 0:
+        try:
+            send(engine, "b")
+            claim_one(engine)
+        except BaseException:  # noqa: BLE001 - a child must not go on as a test
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert (depth(engine).ready, depth(engine).running) == (1, 1)
