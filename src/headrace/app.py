@@ -11,7 +11,7 @@ from typing import Any, Self
 from headrace.callers import Unanswered, answer, in_thread, pause, refuse_on_loop, wait
 from headrace.clock import Clock, SystemClock
 from headrace.codec import Returns
-from headrace.config import load
+from headrace.config import load, without_secrets
 from headrace.connect import Borrowed, Connection
 from headrace.declaration import Declaration
 from headrace.engine import Engine, Tx
@@ -36,7 +36,8 @@ class App:
     the next use opens it again.
 
     Args:
-        url: where everything is kept: `sqlite:///file`, `sqlite:////absolute/file` or `memory:`.
+        url: where everything is kept: `sqlite:///file`, `sqlite:////absolute/file`,
+            `postgresql://user:password@host:port/database` or `memory:`.
         middleware: what is wrapped around every run, the first one outermost.
         clock: what tells the time.
         ids: what makes ids and random numbers.
@@ -77,7 +78,7 @@ class App:
         self._intake: Intake | None = None
 
     def __repr__(self) -> str:
-        return f"<App {self.config.url} with {len(self.registry)} tasks>"
+        return f"<App {without_secrets(self.config.url)} with {len(self.registry)} tasks>"
 
     def __enter__(self) -> Self:
         self.open()

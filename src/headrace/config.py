@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -30,7 +31,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of an App, and of the workers that run its tasks. Times are seconds.
 
     Attributes:
-        url: where everything is kept: `sqlite:///file`, `sqlite:////absolute/file` or `memory:`.
+        url: where everything is kept: `sqlite:///file`, `sqlite:////absolute/file`,
+            `postgresql://user:password@host:port/database?schema=headrace` or `memory:`.
         durability: "power": what was accepted survives a power cut; "crash": it survives the end
             of any process, but a power cut may take the last commits.
         concurrency: coroutines that one worker process runs at a time.
@@ -46,6 +48,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         queues: when queues are full, by name.
         retention: how long finished jobs are kept, unless their task says otherwise.
         allow_network_files: use a network file system all the same.
+        allow_unsafe_server: use a database server all the same whose settings may lose or damage
+            what it has accepted.
         ballast: bytes of disk kept in reserve for ending work when the disk is full.
     """
 
@@ -64,7 +68,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     queues: dict[str, QueueLimits] = {}
     retention: Retention | None = None
     allow_network_files: bool = False
+    allow_unsafe_server: bool = False
     ballast: Size = 16 * 1024 * 1024
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL as it may be shown and logged: without a password."""
+    parts = urlsplit(url)
+    if parts.password is None and "password" not in parts.query:
+        return url
+    place = parts.netloc.rpartition("@")[2]
+    shown = f"{parts.username or ''}:***@{place}" if parts.password is not None else parts.netloc
+    return urlunsplit(parts._replace(netloc=shown, query="***" if parts.query else ""))
 
 
 def load(

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
-from headrace.clock import Clock
+from headrace.clock import Clock, SystemClock
 from headrace.config import Config
 from headrace.engine import Engine
 from headrace.errors import ConfigError, EngineClosed
@@ -20,9 +20,15 @@ from headrace.reply import Reply
 # Imported at first use, so that nobody waits for an engine, or needs its driver, without using it.
 _ENGINES = {
     "memory": "headrace.engines.memory:MemoryEngine",
+    "postgres": "headrace.engines.postgresql:PostgreSQLEngine",
+    "postgresql": "headrace.engines.postgresql:PostgreSQLEngine",
     "sqlite": "headrace.engines.sqlite:SQLiteEngine",
 }
-_EXAMPLES = "sqlite:///headrace.db, sqlite:////absolute/path.db or memory:"
+_DRIVERS = {"psycopg": "postgresql"}  # the extras that bring them
+_EXAMPLES = (
+    "sqlite:///headrace.db, sqlite:////absolute/path.db, postgresql://user@host/database or memory:"
+)
+_POSTGRESQL_SETTINGS = ("poll", "deadline", "transaction_limit", "allow_unsafe_server")
 _SQLITE_SETTINGS = ("durability", "poll", "ballast", "transaction_limit", "allow_network_files")
 
 
@@ -127,6 +133,9 @@ def _parse(config: Config) -> tuple[str | None, dict[str, Any]]:
     if parts.scheme not in _ENGINES:
         # The rest of an unknown URL may hold a password.
         raise ConfigError(f"no engine is called {parts.scheme!r}; use {_EXAMPLES}")
+    if parts.scheme in ("postgres", "postgresql"):
+        # Each App has an engine, and connections, of its own: they need not know of each other.
+        return None, {name: getattr(config, name) for name in _POSTGRESQL_SETTINGS}
     if parts.scheme == "memory":
         if config.url not in ("memory:", "memory://"):
             raise ConfigError(f"{config.url}: memory: takes no address")
@@ -140,14 +149,34 @@ def _parse(config: Config) -> tuple[str | None, dict[str, Any]]:
 def _maker(
     config: Config, place: str | None, settings: dict[str, Any], clock: Clock, ids: Ids
 ) -> Callable[[], Engine]:
+    scheme = urlsplit(config.url).scheme
+
     def make() -> Engine:
-        module, name = _ENGINES[urlsplit(config.url).scheme].split(":")
-        engine = getattr(import_module(module), name)
-        where = () if place is None else (place,)
-        made: Engine = engine(*where, clock=clock, ids=ids, **settings)
+        engine = _engine_class(scheme)
+        if scheme in ("postgres", "postgresql"):
+            # The server has a clock, which all hosts share: only a test's own goes before it.
+            own = None if isinstance(clock, SystemClock) else clock
+            made: Engine = engine(config.url, clock=own, ids=ids, **settings)
+        else:
+            where = () if place is None else (place,)
+            made = engine(*where, clock=clock, ids=ids, **settings)
         return made
 
     return make
+
+
+def _engine_class(scheme: str) -> Callable[..., Engine]:
+    module, name = _ENGINES[scheme].split(":")
+    try:
+        engine: Callable[..., Engine] = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        extra = _DRIVERS.get(error.name or "")
+        if extra is None:
+            raise
+        raise ConfigError(
+            f"{scheme}: needs a driver that is not installed: pip install 'headrace[{extra}]'"
+        ) from error
+    return engine
 
 
 def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:

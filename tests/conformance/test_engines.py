@@ -9,6 +9,7 @@ import pytest
 
 from headrace.engine import Engine
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.postgresql import PostgreSQLEngine
 from headrace.engines.sqlite import SQLiteEngine
 from headrace.ids import Ids
 from headrace.testing import ManualClock
@@ -25,6 +26,7 @@ from headrace.testing.lifecycle_suite import (
 from headrace.testing.loss_suite import CancelRunningSuite, LostLeaseSuite
 from headrace.testing.queue_suite import LimitsSuite, QueueSuite
 from headrace.testing.store_suite import StoreSuite
+from tests.postgresql import Place
 
 
 class AllSuites(
@@ -67,6 +69,17 @@ class TestSQLite(AllSuites):
     @pytest.fixture
     def engine(self, clock: ManualClock, tmp_path: Path) -> Iterator[Engine]:
         engine = SQLiteEngine(tmp_path / "jobs.db", clock=clock, ids=Ids(clock, seed=1), ballast=0)
+        engine.open().wait(5)
+        yield engine
+        engine.close().wait(5)
+
+
+class TestPostgreSQL(AllSuites):
+    @pytest.fixture
+    def engine(self, clock: ManualClock, postgresql: Place) -> Iterator[Engine]:
+        engine = PostgreSQLEngine(
+            postgresql.url, clock=clock, ids=Ids(clock, seed=1), allow_unsafe_server=True
+        )
         engine.open().wait(5)
         yield engine
         engine.close().wait(5)

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from headrace.engine import Engine
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.postgresql import PostgreSQLEngine
 from headrace.engines.sqlite import SQLiteEngine
 from headrace.testing import ManualClock
 from headrace.testing.model import Rivals
 from headrace.testing.script import Dice
 from headrace.write import Changed, Extend, Extended, PauseQueue, Reclaim, Reclaimed, RetryJobs
+from tests.postgresql import Place
 
 MakeEngine = Callable[[Path, ManualClock], Engine]
 
@@ -27,6 +29,16 @@ MakeEngine = Callable[[Path, ManualClock], Engine]
 def sqlite(folder: Path, clock: ManualClock) -> Engine:
     # What a power cut would take is not what is asked here.
     return SQLiteEngine(folder / "jobs.db", clock=clock, ballast=0, durability="crash")
+
+
+def postgresql(place: Place) -> MakeEngine:
+    """Return what makes engines on an emptied schema."""
+
+    def make(_: Path, clock: ManualClock) -> Engine:
+        place.empty()
+        return PostgreSQLEngine(place.url, clock=clock, allow_unsafe_server=True)
+
+    return make
 
 
 @contextmanager
@@ -72,6 +84,26 @@ def test_sqlite_agrees_with_memory(seed: int) -> None:
 def test_sqlite_agrees_on_short_histories(dice: Random, steps: int) -> None:
     with rivals(sqlite, dice) as both:
         both.run(steps)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_postgresql_agrees_with_memory(seed: int, postgresql_place: Place) -> None:
+    go_through(postgresql(postgresql_place), range(seed, seed + 1), 120)
+
+
+@settings(max_examples=25)
+@given(st.randoms(use_true_random=False), st.integers(1, 30))
+def test_postgresql_agrees_on_short_histories(
+    postgresql_place: Place, dice: Random, steps: int
+) -> None:
+    with rivals(postgresql(postgresql_place), dice) as both:
+        both.run(steps)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_postgresql_agrees_for_long(postgresql_place: Place) -> None:
+    go_through(postgresql(postgresql_place), range(1000, 2000), 200)
 
 
 @pytest.mark.soak

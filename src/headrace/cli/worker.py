@@ -11,6 +11,7 @@ from headrace.cli.exits import Exit
 from headrace.cli.output import say
 from headrace.cli.program import open_program
 from headrace.cli.text import plain
+from headrace.config import without_secrets
 from headrace.message import check_name
 from headrace.order import Work
 from headrace.signals import interrupting
@@ -64,7 +65,8 @@ def worker(ctx: click.Context, /, app: str, processes: int, queues: str, **limit
         most_mib=limits["max_memory"],
     )
     shown = ", ".join(names or sorted({task.options.queue for task in program.registry}))
-    say(f"headrace: {processes} worker process(es), queues: {shown}, {plain(program.config.url)}")
+    place = plain(without_secrets(program.config.url))
+    say(f"headrace: {processes} worker process(es), queues: {shown}, {place}")
     with closing(program):
         return Supervisor(program, work, processes).run()
 

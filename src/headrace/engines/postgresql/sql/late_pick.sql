@@ -1,0 +1,4 @@
+select seq from headrace.expiry
+where expires <= $1::float8
+  and not exists (select 1 from headrace.running where running.seq = expiry.seq)
+order by expires limit 1000
