@@ -1,12 +1,10 @@
 """What every test shares: no test is judged by the clock, and CI may not skip what it needs."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-from tests.postgresql import Place, some_place
 
 pytest_plugins = ["pytester"]
 
@@ -15,20 +13,6 @@ settings.register_profile(
     "headrace", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("headrace")
-
-
-@pytest.fixture(scope="session")
-def postgresql_place() -> Iterator[Place]:
-    """Give a schema in a PostgreSQL server, to be emptied before each use."""
-    with some_place() as place:
-        yield place
-
-
-@pytest.fixture
-def postgresql(postgresql_place: Place) -> Place:
-    """Give an empty schema in a PostgreSQL server."""
-    postgresql_place.empty()
-    return postgresql_place
 
 
 @pytest.hookimpl(wrapper=True)

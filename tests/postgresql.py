@@ -198,3 +198,17 @@ def some_place() -> Iterator[Place]:
             yield place
         finally:
             place.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_place() -> Iterator[Place]:
+    """Give a schema in a PostgreSQL server, to be emptied before each use."""
+    with some_place() as place:
+        yield place
+
+
+@pytest.fixture
+def postgresql(postgresql_place: Place) -> Place:
+    """Give an empty schema in a PostgreSQL server."""
+    postgresql_place.empty()
+    return postgresql_place
