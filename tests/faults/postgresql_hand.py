@@ -35,7 +35,7 @@ def main(url: str, path: str, holder: str) -> None:
             work(engine, history, holder)
             engine.maintain().wait()
         except EngineError as error:
-            print(f"goes on after: {error!r}", flush=True)
+            sys.stderr.write(f"goes on after: {error!r}\n")
     engine.close().wait()
 
 

@@ -92,7 +92,9 @@ class Story:
         for what, _, token, name in self.lines():
             if what == "claimed":
                 claims[token].add(name)
-        found += [f"token {token} is of {names}" for token, names in claims.items() if len(names) > 1]
+        found += [
+            f"token {token} is of {names}" for token, names in claims.items() if len(names) > 1
+        ]
         return found
 
 

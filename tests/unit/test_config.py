@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.config import Config, load
+from headrace.config import Config, load, without_secrets
 from headrace.errors import ConfigError
 from headrace.message import Retention
 from headrace.record import QueueLimits
@@ -114,3 +114,17 @@ def test_a_wrong_file_is_refused(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
     with pytest.raises(ConfigError, match=words):
         load({}, {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host:5433/jobs", "postgresql://me:***@host:5433/jobs"),
+        ("postgresql://host/jobs?password=secret", "postgresql://host/jobs?***"),
+        ("postgresql://me@host/jobs?sslmode=require", "postgresql://me@host/jobs?sslmode=require"),
+        ("sqlite:///jobs.db", "sqlite:///jobs.db"),
+        ("memory:", "memory:"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown

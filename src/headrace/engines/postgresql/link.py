@@ -19,7 +19,8 @@ RV = TypeVar("RV")
 _SCHEMA_PREFIX = "headrace."
 _PREPARE_AFTER = 2
 _ANSWER_SECONDS = 30.0
-_IDLE_SECONDS = 10
+_GRACE_SECONDS = 1.0
+_IDLE_SECONDS = 10.0
 _NOW = "extract(epoch from clock_timestamp())::float8"
 
 # Tables through which jobs pass are empty when they are analyzed, or were: no statistics tell what
@@ -60,7 +61,8 @@ class Link:
     Args:
         address: where the database is.
         lock_seconds: how long a statement may wait for what a rival has locked.
-        answer_seconds: how long an answer may take before the connection is given up.
+        answer_seconds: how long a statement may take; a little later the connection is given up.
+        idle_seconds: how long a transaction may be open with nothing to do.
         narrow: whether its statements want few rows of many, always by an index.
     """
 
@@ -70,19 +72,20 @@ class Link:
         *,
         lock_seconds: float = 5.0,
         answer_seconds: float = _ANSWER_SECONDS,
+        idle_seconds: float = _IDLE_SECONDS,
         narrow: bool = True,
     ) -> None:
         self._schema = f'"{address.schema}".'
         self._connection = _Connection.connect(
             address.conninfo, autocommit=True, cursor_factory=RawCursor, prepare_threshold=None
         )
-        self._connection.answer_seconds = answer_seconds
+        self._connection.answer_seconds = answer_seconds + _GRACE_SECONDS
         self._texts: dict[str, str] = {}
         settings = (
             *(_PLANNING if narrow else ()),
             f"lock_timeout = {lock_seconds * 1000:.0f}",
             f"statement_timeout = {answer_seconds * 1000:.0f}",
-            f"idle_in_transaction_session_timeout = {_IDLE_SECONDS * 1000}",
+            f"idle_in_transaction_session_timeout = {idle_seconds * 1000:.0f}",
         )
         self._settings: tuple[str, ...] = ()
         self._leave_receipt = f"insert into {self._schema}receipt (nonce, written_at) values"

@@ -105,12 +105,13 @@ class Session:
 
     def begin(self, limit: float) -> Transaction:
         """Begin a transaction that may be open for `limit` seconds."""
-        transaction = Transaction(
-            lambda: self._connect(lock_seconds=limit),
-            self._thinking.moment,
-            limit,
-            self._hints.give,
-        )
+
+        def connect() -> Link:
+            return Link(
+                self._address, lock_seconds=limit, answer_seconds=limit, idle_seconds=limit + 5.0
+            )
+
+        transaction = Transaction(connect, self._thinking.moment, limit, self._hints.give)
         self._transactions.add(transaction)
         return transaction
 

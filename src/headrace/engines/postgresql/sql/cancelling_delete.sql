@@ -1,1 +1,0 @@
-delete from headrace.cancelling where seq = any($1::text::bigint[])
