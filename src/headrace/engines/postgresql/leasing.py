@@ -260,8 +260,8 @@ def extend(write: Extend, moment: Moment) -> Plan[Extended]:
         return Extended()
     leases = sorted(write.leases, key=lambda lease: lease.place)
     given = [
-        {"s": x.place, "t": x.token, "c": x.claim, "l": x.message.lease or write.seconds}
-        for x in leases
+        {"n": n, "s": x.place, "t": x.token, "c": x.claim, "l": x.message.lease or write.seconds}
+        for n, x in enumerate(leases)
     ]
     rows = yield do("extend", document(given), moment.steady)
     lost = frozenset(leases[number].job_id for number, is_lost in rows if is_lost)

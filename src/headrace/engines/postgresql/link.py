@@ -24,7 +24,8 @@ _IDLE_SECONDS = 10.0
 _NOW = "extract(epoch from clock_timestamp())::float8"
 
 # Tables through which jobs pass are empty when they are analyzed, or were: no statistics tell what
-# is best. Few rows of many are wanted always, and an index leads to each of them.
+# is best. Few rows of many are wanted always, and an index leads to each of them. So no statement
+# may join two of its own parts: it would compare each with each.
 _PLANNING = (
     "enable_seqscan = off",
     "enable_bitmapscan = off",

@@ -6,12 +6,11 @@ with given as materialized (
 gone as (
   delete from headrace.running using given
   where running.seq = given.s and running.token = given.t and running.claim = given.c
-  returning given.n, running.seq
+  returning running.seq, given.n, given.a, given.k, given.r
 ),
 done as (
   insert into headrace.finished (seq, state, attempt, finished_at, kept_until, result)
-  select given.s, 'succeeded', given.a, $2::float8, $2::float8 + given.k, given.r
-  from gone join given using (n)
+  select seq, 'succeeded', a, $2::float8, $2::float8 + k, r from gone
 ),
 counted as (
   insert into headrace.flow (queue, jobs, bytes, drained)
