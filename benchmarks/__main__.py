@@ -14,6 +14,7 @@ from benchmarks import (
     footprint,
     latency,
     plan,
+    postgresql,
     raw_sqlite,
     report,
     sleepers,
@@ -29,6 +30,7 @@ GROUPS: dict[str, Callable[[plan.Plan, Ceiling], Iterator[Figure]]] = {
     "sleepers": sleepers.measure,
     "big-file": big_file.measure,
     "footprint": footprint.measure,
+    "postgresql": postgresql.measure,
 }
 RAW_REPETITIONS = 9
 

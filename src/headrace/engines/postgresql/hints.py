@@ -24,7 +24,7 @@ from headrace.engine import Hint, Topic
 from headrace.engines.postgresql.link import Link
 
 _TOPICS: tuple[Topic, ...] = get_args(Topic)
-_APART = 0.05
+_APART = 0.005
 _ASIDE = 1.0
 _ASIDE_LONGEST = 30.0
 

@@ -126,6 +126,7 @@ class Writer:
         self._closing = threading.Event()
         self._link: Link | None = None
         self._pause = _BACKOFF_FIRST
+        self._server_time = 0.0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -180,9 +181,9 @@ class Writer:
                 self._asleep = False
             count = min(len(self._waiting), _GROUP_LIMIT)
             group = [self._waiting.popleft() for _ in range(count)]
-            self._look = False
+            hinted, self._look = self._look, False
         if self._parked:
-            group += self._unpark()
+            group += self._unpark(known=hinted)
         return group
 
     def _time_to_next_look(self) -> float | None:
@@ -195,16 +196,19 @@ class Writer:
         """Return in how many seconds the parked requests may find something."""
         queues = sorted({queue for request in self._parked for queue in request.queues})
         try:
-            link = self._linked()
-            ((now,),) = link.say("select extract(epoch from clock_timestamp())::float8")
-            return run(link.ask, self._thinking.waits(queues, self._thinking.moment(now)))
+            ask = self._linked().ask
+            return run(ask, self._thinking.waits(queues, self._thinking.moment(self._now())))
         except psycopg.Error:
             self._drop_broken()
             return self._poll  # the transaction that comes next says what is the matter
 
-    def _unpark(self) -> list[Request]:
+    def _now(self) -> float:
+        """Return about what the server's clock says, without asking: it did so before."""
+        return self._server_time + self._time()
+
+    def _unpark(self, *, known: bool) -> list[Request]:
         """Return the parked requests if there may be jobs for them; answer the impatient ones."""
-        found = self._may_claim_in() <= 0
+        found = known or self._may_claim_in() <= 0
         parked, self._parked = self._parked, []
         if found:
             return parked
@@ -250,7 +254,9 @@ class Writer:
         receipt = self._new_receipt() if self._synced else ""
         outcomes: list[tuple[Request, Outcome]] = []
         try:
-            moment = self._thinking.moment(link.begin(synced=self._synced, receipt=receipt))
+            now = link.begin(synced=self._synced, receipt=receipt)
+            self._server_time = now - self._time()
+            moment = self._thinking.moment(now)
             for unit in _units(group):
                 outcomes += self._run_unit(link, unit, moment, guarded=guarded)
         except BaseException:
