@@ -105,11 +105,15 @@ def retry(write: RetryJobs, moment: Moment) -> Plan[Changed]:
     found = yield from _find_woken(write.ids, now)
     scheduled, dead = found.among(State.SCHEDULED), found.among(State.DEAD)
     past = yield from _past(dead)
-    yield from _take_keys(past)
+    keys = yield from _take_keys(past)
     groups = yield from _lock_groups([*scheduled, *dead], past)
     rows = yield do("scheduled_take", array(sorted(scheduled)))
     woken = [seq for seq, _ in rows]
     redriven = yield from _redrive(past, now)
+    # A rival made one live, and it has ended since: the key is nobody's.
+    spare = [job.unique_key for job in past if job.unique_key in keys and job.seq not in redriven]
+    if spare:
+        yield do("unique_free", document(spare))
     yield from make_ready(woken + redriven)
     yield from elect(groups)
     changed = found.named(woken + redriven)
@@ -149,15 +153,16 @@ def _past(seqs: Sequence[int]) -> Plan[list[_Past]]:
     return past
 
 
-def _take_keys(past: Sequence[_Past]) -> Plan[None]:
-    """Take the unique keys of jobs that are to live again, or refuse it."""
+def _take_keys(past: Sequence[_Past]) -> Plan[set[str]]:
+    """Take the unique keys of jobs that are to live again, or refuse it; return those taken."""
     keyed = [job for job in past if job.unique_key is not None]
     if not keyed:
-        return
+        return set()
     wanted = [{"k": job.unique_key, "i": job.id} for job in keyed]
     rows = yield do("unique_take", document(wanted))
-    if len(rows) == len(keyed):
-        return
+    taken = {key for (key,) in rows}
+    if len(taken) == len(keyed):
+        return taken
     rows = yield do("unique_holders", document([job.unique_key for job in keyed]))
     holders = {key: job_id for key, job_id, *_ in rows}
     for job in keyed:
@@ -168,6 +173,7 @@ def _take_keys(past: Sequence[_Past]) -> Plan[None]:
                 f" {job.unique_key!r}",
                 holder,
             )
+    return taken
 
 
 def _lock_groups(seqs: Sequence[int], past: Sequence[_Past]) -> Plan[list[Group]]:
