@@ -17,6 +17,7 @@ from headrace.engines.postgresql.life import (
     lock_groups,
     lock_groups_of,
     make_ready,
+    remember,
     take_waiting,
 )
 from headrace.engines.postgresql.plan import Moment, Plan, array, do, document, texts
@@ -195,7 +196,7 @@ def _redrive(past: Sequence[_Past], now: float) -> Plan[list[int]]:
         return []
     failure = as_text(Failure(cause=Cause.REDRIVEN, message="its attempts start anew"))
     entries = [HistoryEntry(job.seq, attempts[job.seq], c=False, f=failure) for job in taken]
-    yield do("history_insert", document(entries), now)
+    yield from remember(entries, now)
     chosen = array(attempts)
     yield do("tally_forget", chosen)
     yield do("redrive_count", chosen)

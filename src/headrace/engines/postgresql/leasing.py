@@ -275,7 +275,7 @@ def reclaim(write: Reclaim, moment: Moment) -> Plan[Reclaimed]:
     seen = yield do("running_of_holder", *whose)
     groups = yield from _lock_groups(seen)
     rows = yield do("running_held", array(sorted(seq for seq, *_ in seen)), *whose)
-    answer = yield from lose(rows, write.failure, moment.now)
+    answer = yield from lose(rows, write.failure, moment.now, counted=write.counted)
     yield from elect(groups)
     return answer
 

@@ -8,7 +8,13 @@ import msgspec
 
 from headrace.engines.postgresql.plan import Plan, array, do, document
 from headrace.message import Retention
-from headrace.record import Cause, Failure, State
+from headrace.record import (
+    FIRST_ATTEMPTS_KEPT,
+    LAST_ATTEMPTS_KEPT,
+    Cause,
+    Failure,
+    State,
+)
 from headrace.write import LOST_LEASES_LIMIT, Reclaimed
 
 Group = tuple[int, str]
@@ -187,8 +193,20 @@ def end_waiting(seqs: Sequence[int], state: State, failure: Failure, now: float)
     return taken
 
 
+def remember(entries: Sequence[HistoryEntry], now: float) -> Plan[None]:
+    """Add to the histories of jobs, one entry each, and keep their beginnings and their ends."""
+    yield do("history_insert", document(entries), now)
+    # One step more for each job: what falls out of the newest goes, unless it is of the oldest.
+    chosen = array(sorted(entry.s for entry in entries))
+    yield do("history_bound", chosen, FIRST_ATTEMPTS_KEPT, LAST_ATTEMPTS_KEPT)
+
+
 def lose(
-    rows: Iterable[tuple[int, str, str, int, int]], failure: Failure, now: float
+    rows: Iterable[tuple[int, str, str, int, int]],
+    failure: Failure,
+    now: float,
+    *,
+    counted: bool = True,
 ) -> Plan[Reclaimed]:
     """Take running jobs, locked with their groups, from holders that are gone.
 
@@ -196,6 +214,7 @@ def lose(
         rows: seq, claim, id, attempts and lost leases of each.
         failure: the evidence.
         now: the time.
+        counted: whether each job counts a lost lease.
     """
     ids: dict[int, str] = {}
     evidences: dict[int, Failure] = {}
@@ -204,12 +223,13 @@ def lose(
     for seq, claim, job_id, attempts, lost in rows:
         evidence = msgspec.structs.replace(failure, holder=claim.rpartition(".")[0])
         entry = HistoryEntry(seq, attempts + 1, c=False, f=as_text(evidence))
-        (looped if lost + 1 >= LOST_LEASES_LIMIT else returned).append(entry)
+        (looped if counted and lost + 1 >= LOST_LEASES_LIMIT else returned).append(entry)
         ids[seq], evidences[seq] = job_id, evidence
     if not ids:
         return Reclaimed()
-    yield do("history_insert", document(looped + returned), now)
-    yield do("tally_add", document([{"s": seq, "a": 0, "l": 1} for seq in sorted(ids)]))
+    yield from remember(looped + returned, now)
+    if counted:
+        yield do("tally_add", document([{"s": seq, "a": 0, "l": 1} for seq in sorted(ids)]))
     yield do("running_delete", array(sorted(entry.s for entry in looped)))
     for entry in looped:
         crash_loop = msgspec.structs.replace(evidences[entry.s], cause=Cause.CRASH_LOOP)

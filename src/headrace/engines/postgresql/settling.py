@@ -20,6 +20,7 @@ from headrace.engines.postgresql.life import (
     lock_groups_of,
     make_ready,
     reason_of,
+    remember,
 )
 from headrace.engines.postgresql.plan import Moment, Plan, array, do, document
 from headrace.errors import InvalidOption, LeaseLost
@@ -159,7 +160,7 @@ def _go_on(settlements: Sequence[Settlement], now: float) -> Plan[None]:
         if s.failure is not None
     ]
     if entries:
-        yield do("history_insert", document(entries), now)
+        yield from remember(entries, now)
     counted = [{"s": s.lease.place, "a": 1, "l": 0} for s in settlements if s.counted]
     if counted:
         yield do("tally_add", document(counted))
