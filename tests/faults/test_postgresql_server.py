@@ -1,6 +1,8 @@
 """Workers and servers are killed, and what was accepted is done all the same, under new tokens."""
 
 import json
+import os
+import signal
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from headrace.engines.postgresql.link import Link
 from headrace.errors import EngineBusy, OutcomeUnknown
 from headrace.ids import Ids
 from headrace.record import State
-from headrace.testing.steps import claim, claim_one, message, send
+from headrace.testing.steps import claim, claim_one, job_id, message, send
 from headrace.write import Send
 from tests.faults.processes import Process, Processes, until
 from tests.postgresql import Place, Server, own_server, some_place
@@ -59,13 +61,13 @@ class Story:
 
     def submit(self, count: int) -> None:
         """Submit jobs, one by one; those whose fate is unknown are none."""
-        for job_id in Ids().job_ids(count):
-            job = Send((message("a", id=job_id),))
+        for name in Ids().job_ids(count):
+            job = Send((message("a", id=name),))
             try:
                 self.engine.apply(job).wait(90)
             except (EngineBusy, OutcomeUnknown):
                 continue
-            self.accepted.append(job_id)
+            self.accepted.append(name)
 
     def lines(self) -> list[Line]:
         """Return what the hands wrote."""
@@ -186,4 +188,24 @@ def test_a_submit_while_the_server_is_away_is_answered(server: Server) -> None:
         engine.states(["x"]).wait(30)
     server.start()
     send(engine, "c")
+    engine.close().wait(30)
+
+
+def test_a_server_that_hangs_is_given_up(server: Server) -> None:
+    engine = PostgreSQLEngine(server.url, deadline=1.0)
+    engine.open().wait(30)
+    send(engine, "a")
+    link = Link(engine.address)
+    rows = link.say("select pid from pg_stat_activity where query = 'commit'")
+    for (pid,) in rows:
+        os.kill(pid, signal.SIGSTOP)  # a process of our own server
+    try:
+        with pytest.raises(EngineBusy, match="server is away"):
+            engine.apply(Send((message("b"),))).wait(30)
+    finally:
+        for (pid,) in rows:
+            os.kill(pid, signal.SIGCONT)
+        link.close()
+    send(engine, "c")
+    assert engine.states([job_id("b")]).wait(30) == {}
     engine.close().wait(30)

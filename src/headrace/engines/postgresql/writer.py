@@ -31,7 +31,6 @@ _GROUP_LIMIT = 4096
 _REPEATS = 20
 _BACKOFF_FIRST = 0.05
 _BACKOFF_LAST = 2.0
-_CLOSING_SECONDS = 5.0
 
 Outcome = tuple[Reply[Any], Any, BaseException | None]
 
