@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from headrace.engines.postgresql.leasing import wake_due
 from headrace.engines.postgresql.life import (
     Group,
     HistoryEntry,
@@ -64,15 +63,10 @@ def _find(ids: Sequence[str], now: float) -> Plan[_Found]:
     return _Found(rows)
 
 
-def _find_woken(ids: Sequence[str], now: float) -> Plan[_Found]:
-    yield from wake_due(now)  # so that a due job is where a ready one is
-    return (yield from _find(ids, now))
-
-
 def cancel(write: CancelJobs, moment: Moment) -> Plan[Changed]:
     """End waiting jobs; ask for the end of running ones."""
     now = moment.now
-    found = yield from _find_woken(write.ids, now)
+    found = yield from _find(write.ids, now)
     failure = Failure(cause=Cause.CANCELLED, message=write.reason)
     changed: frozenset[str] = frozenset()
     # What was claimed, released or ended between two statements is looked at again.
@@ -103,7 +97,7 @@ def _ask(seqs: Sequence[int], reason: str) -> Plan[tuple[list[int], list[int]]]:
 def retry(write: RetryJobs, moment: Moment) -> Plan[Changed]:
     """Make scheduled jobs due now; redrive dead ones."""
     now = moment.now
-    found = yield from _find_woken(write.ids, now)
+    found = yield from _find(write.ids, now)
     scheduled, dead = found.among(State.SCHEDULED), found.among(State.DEAD)
     past = yield from _past(dead)
     keys = yield from _take_keys(past)
@@ -213,7 +207,7 @@ def _redrive(past: Sequence[_Past], now: float) -> Plan[list[int]]:
 def purge(write: PurgeJobs, moment: Moment) -> Plan[Changed]:
     """Delete finished jobs; end waiting ones, which leaves their cause."""
     now = moment.now
-    found = yield from _find_woken(write.ids, now)
+    found = yield from _find(write.ids, now)
     finished = found.among(*_ENDED)
     failure = Failure(cause=Cause.PURGED, message="purged before it was started")
     ended = yield from end_waiting(found.among(*_WAITING), State.CANCELLED, failure, now)
@@ -230,7 +224,7 @@ def purge(write: PurgeJobs, moment: Moment) -> Plan[Changed]:
 def edit(write: EditJobs, moment: Moment) -> Plan[Changed]:
     """Give waiting jobs another priority or moment."""
     now = moment.now
-    found = yield from _find_woken(write.ids, now)
+    found = yield from _find(write.ids, now)
     waiting = found.among(*_WAITING)
     groups = yield from lock_groups_of(waiting)
     taken = yield from take_waiting(waiting)

@@ -22,7 +22,7 @@ from headrace.engines.postgresql.session import Session
 from headrace.engines.postgresql.transaction import Transaction
 from headrace.engines.postgresql.trouble import told
 from headrace.engines.postgresql.writer import Request, Thinking
-from headrace.engines.postgresql.writes import ids_of, plan_of, topics_of
+from headrace.engines.postgresql.writes import ids_of, locks_groups, plan_of, topics_of
 from headrace.errors import EngineClosed, Unsupported, UsageError
 from headrace.ids import Ids
 from headrace.record import Filter, Page, QueueStatus, Record, State
@@ -154,7 +154,7 @@ class PostgreSQLEngine:
             return self._commit_in(tx, [write]).map(lambda answers: answers[0])
         messages = write.messages if isinstance(write, Send) else ()
         keyed = any(message.unique_key is not None for message in messages)
-        joins = len(messages) <= _JOINED_SEND_LIMIT and not keyed
+        joins = 0 < len(messages) <= _JOINED_SEND_LIMIT and not keyed
         return self._put(
             Request(
                 plan=lambda moment: plan_of(write, moment),
@@ -163,6 +163,7 @@ class PostgreSQLEngine:
                 messages=messages if joins else (),
                 ids=lambda: ids_of([write]),
                 topics=topics_of(write),
+                alone=not joins and locks_groups(write),
             ),
             waits=keyed,
         )
@@ -184,6 +185,7 @@ class PostgreSQLEngine:
                 until=self._time() + self._deadline,
                 ids=lambda: ids_of(writes),
                 topics=_union(writes),
+                alone=any(map(locks_groups, writes)),
             ),
             waits=keyed,
         )

@@ -10,11 +10,12 @@ import msgspec
 from headrace.engines.postgresql.life import (
     elect,
     end_all,
-    end_waiting,
     lock_groups,
     lock_groups_of,
     lose,
     make_ready,
+    take_waiting,
+    try_groups,
 )
 from headrace.engines.postgresql.marks import BOTTOM, Marks
 from headrace.engines.postgresql.plan import Moment, Plan, Rows, array, do, document
@@ -105,33 +106,42 @@ def claimable_in(queues: Sequence[str], now: float, marks: Marks) -> Plan[float]
 
 
 def wake_due(now: float) -> Plan[int]:
-    """Make due jobs ready and end those that are too late; return how many were too late."""
+    """Make due jobs ready and end those that are too late; return how many were too late.
+
+    What somebody else is busy with is left for the next time.
+    """
     ended = 0
     # In steps of a thousand, and not for ever: others want to write, too.
     for _ in range(_WAKE_STEPS):
-        due = yield do("due_pick", now)
-        if due:
-            yield from _wake(due, now)
-        late = yield do("late_pick", now)
-        if late:
-            ended += len((yield from _end_late([seq for (seq,) in late], now)))
-        if not due and not late:
+        woken = yield from _wake((yield do("due_pick", now)), now)
+        late = yield from _end_late((yield do("late_pick", now)), now)
+        ended += late
+        if not woken and not late:
             break
     return ended
 
 
-def _wake(due: Rows, now: float) -> Plan[None]:
-    groups = yield from lock_groups((queue, key) for _, queue, key in due if key is not None)
-    rows = yield do("due_take", array(sorted(seq for seq, *_ in due)), now)
+def _wake(due: Rows, now: float) -> Plan[int]:
+    if not due:
+        return 0
+    seqs, groups = yield from try_groups(due)
+    rows = yield do("due_take", array(seqs), now)
     yield from make_ready([seq for (seq,) in rows])
     yield from elect(groups)
+    return len(rows)
 
 
 _LATE = Failure(cause=Cause.EXPIRED, message="it was not started before it expired")
 
 
-def _end_late(seqs: Sequence[int], now: float) -> Plan[list[int]]:
-    return (yield from end_waiting(seqs, State.DEAD, _LATE, now))
+def _end_late(late: Rows, now: float) -> Plan[int]:
+    if not late:
+        return 0
+    seqs, groups = yield from try_groups(late)
+    taken = list((yield from take_waiting(seqs)))
+    yield from end_all(taken, State.DEAD, _LATE, now)
+    yield from elect(groups)
+    return len(taken)
 
 
 # Claiming -----------------------------------------------------------------------------------------
@@ -273,7 +283,7 @@ def reclaim(write: Reclaim, moment: Moment) -> Plan[Reclaimed]:
     """Take back the leases of a holder that is known to be dead."""
     whose = (write.holder, len(write.holder) + _NONCE_LENGTH)
     seen = yield do("running_of_holder", *whose)
-    groups = yield from _lock_groups(seen)
+    groups = yield from lock_groups((queue, key) for _, queue, key in seen if key is not None)
     rows = yield do("running_held", array(sorted(seq for seq, *_ in seen)), *whose)
     answer = yield from lose(rows, write.failure, moment.now, counted=write.counted)
     yield from elect(groups)
@@ -285,14 +295,9 @@ def reap(moment: Moment) -> Plan[Reclaimed]:
     seen = yield do("running_expired", moment.steady)
     if not seen:
         return Reclaimed()
-    groups = yield from _lock_groups(seen)
-    seqs = array(sorted(seq for seq, *_ in seen))
-    rows = yield do("running_lapsed", seqs, moment.steady)
+    seqs, groups = yield from try_groups(seen)
+    rows = yield do("running_lapsed", array(seqs), moment.steady)
     failure = Failure(cause=Cause.LEASE_LOST, message="the lease expired without a heartbeat")
     answer = yield from lose(rows, failure, moment.now)
     yield from elect(groups)
     return answer
-
-
-def _lock_groups(seen: Rows) -> Plan[list[tuple[int, str]]]:
-    return (yield from lock_groups((queue, key) for _, queue, key in seen if key is not None))

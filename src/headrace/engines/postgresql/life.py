@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from headrace.engines.postgresql.plan import Plan, array, do, document
+from headrace.engines.postgresql.plan import Plan, Rows, array, do, document
 from headrace.message import Retention
 from headrace.record import (
     FIRST_ATTEMPTS_KEPT,
@@ -78,6 +78,24 @@ def lock_groups(groups: Iterable[Group]) -> Plan[list[Group]]:
     if wanted:
         yield do("groups_lock", _groups(wanted))
     return wanted
+
+
+def try_groups(members: Rows) -> Plan[tuple[list[int], list[Group]]]:
+    """Lock the groups of jobs, but for those that somebody else has locked.
+
+    Housekeeping waits for nobody, and so takes part in no deadlock.
+
+    Args:
+        members: seq, queue and order key of each, the latter two None for a job without a group.
+
+    Returns:
+        The jobs that can be dealt with now, and the groups.
+    """
+    wanted = sorted({(queue, key) for _, queue, key in members if key is not None})
+    rows = (yield do("groups_try", _groups(wanted))) if wanted else []
+    groups = [(queue, key) for queue, key in rows]
+    free = {*groups, (None, None)}
+    return sorted(seq for seq, queue, key in members if (queue, key) in free), groups
 
 
 def lock_groups_of(seqs: Sequence[int]) -> Plan[list[Group]]:

@@ -62,8 +62,10 @@ def send(messages: Sequence[Message], moment: Moment) -> Plan[Sent]:
     keyed = [message for message in messages if message.unique_key is not None]
     locked = (yield from _lock_limited(sorted(queues))) if keyed else set[str]()
     replaced = (yield from _settle_conflicts(keyed, now)) if keyed else {}
+    groups = yield from _lock_groups(queues, locked, now)
     for name in sorted(queues):
         yield from _accept_all(name, queues[name], replaced, now, locked=name in locked)
+    yield from elect(groups)
     if keyed:
         # Those of the batch that others of it replace.
         yield from _end_replaced([m.id for m in keyed if m.id in replaced], now)
@@ -149,23 +151,32 @@ def _excess(queue: QueueRow, batch: Sequence[Message]) -> float:
 # Jobs ---------------------------------------------------------------------------------------------
 
 
+def _lock_groups(
+    queues: dict[str, list[Message]], locked: set[str], now: float
+) -> Plan[list[tuple[int, str]]]:
+    """Lock the groups of all the queues at once, behind those queues that have limits."""
+    keys = {
+        name: {m.order_key for m in batch if m.order_key is not None}
+        for name, batch in queues.items()
+    }
+    groups: list[tuple[int, str]] = []
+    for name in sorted(name for name in queues if keys[name]):
+        queue = yield from queue_row(name, now)
+        if _limited(queue) and name not in locked:
+            yield do("queue_lock", name)
+            locked.add(name)
+        groups += [(queue.id, key) for key in keys[name]]
+    return (yield from lock_groups(groups))
+
+
 def _accept_all(
     name: str, batch: Sequence[Message], replaced: dict[str, None], now: float, *, locked: bool
 ) -> Plan[None]:
     """Accept the messages of one queue."""
-    keys = {m.order_key for m in batch if m.order_key is not None}
-    groups: list[tuple[int, str]] = []
-    if keys:
-        queue = yield from queue_row(name, now)
-        if _limited(queue):
-            locked = True
-            yield do("queue_lock", name)
-        groups = yield from lock_groups((queue.id, key) for key in keys)
     if locked:
         yield from _check_room(name, [m for m in batch if m.id not in replaced], now)
     for chunk in _chunks(batch, now):
         locked = yield from _accept(name, chunk, batch, replaced, now, locked=locked)
-    yield from elect(groups)
 
 
 def _chunks(batch: Sequence[Message], now: float) -> Iterable[list[_Given]]:

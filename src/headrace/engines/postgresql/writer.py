@@ -45,6 +45,8 @@ class Request(msgspec.Struct, kw_only=True, eq=False):
         messages: new jobs, if it is about nothing else: such requests are written as one.
         ids: the jobs it is about, for `OutcomeUnknown`.
         topics: what to hint at when it is committed.
+        alone: whether it has to have a transaction of its own, as it locks what others may lock in
+            another order.
         queues: where it wants jobs from.
         claim: the name of the claim, by which what was claimed is found again.
         patience: seconds (of the writer's own clock) until which an empty answer is held back.
@@ -56,6 +58,7 @@ class Request(msgspec.Struct, kw_only=True, eq=False):
     messages: tuple[Message, ...] = ()
     ids: Callable[[], Sequence[str]] = tuple
     topics: tuple[Topic, ...] = ()
+    alone: bool = False
     queues: tuple[str, ...] = ()
     claim: str = ""
     patience: float = 0.0
@@ -162,8 +165,8 @@ class Writer:
     def _run(self) -> None:
         try:
             while (group := self._gather()) is not None:
-                if group:
-                    self._write(group)
+                for part in _parts(group):
+                    self._write(part)
         finally:
             self._disconnect()
             self._let_go()
@@ -408,6 +411,12 @@ def _unknown(unsure: _Unsure, ids: Sequence[str]) -> OutcomeUnknown:
         " `app.job(id)` for each",
         ids,
     )
+
+
+def _parts(group: list[Request]) -> list[list[Request]]:
+    """Part what waits into what shares a transaction."""
+    together = [request for request in group if not request.alone]
+    return [*([together] if together else []), *([r] for r in group if r.alone)]
 
 
 def _units(group: Sequence[Request]) -> list[list[Request]]:

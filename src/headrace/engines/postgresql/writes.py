@@ -82,6 +82,21 @@ def _ends_alone(to: State, order_key: str | None) -> bool:
     return to is State.SUCCEEDED and order_key is None
 
 
+def locks_groups(write: Write[Any]) -> bool:
+    """Return whether a write may lock groups of order keys.
+
+    Two of those in one transaction would lock in any order.
+    """
+    match write:
+        case Send():
+            return any(message.order_key is not None for message in write.messages)
+        case Settle():
+            return any(s.lease.message.order_key is not None for s in write.settlements)
+        case Reclaim() | CancelJobs() | RetryJobs() | PurgeJobs() | EditJobs():
+            return True
+    return False
+
+
 def ids_of(writes: Sequence[Write[Any]]) -> list[str]:
     """Return the ids of the jobs that writes are about."""
     ids: list[str] = []
