@@ -54,6 +54,18 @@ def test_groups_are_locked_once_and_empty_ones_forgotten(link: Link) -> None:
     assert link.say("select count(*) from headrace.front") == [(0,)]
 
 
+def test_housekeeping_passes_over_groups_that_are_locked(
+    engine: PostgreSQLEngine, link: Link
+) -> None:
+    send(engine, "a", "b", order_key="g", expires_after=-1.0)
+    send(engine, "c", expires_after=-1.0)
+    link.begin()
+    link.say("select 1 from headrace.front for update")
+    assert maintain(engine).expired == 1
+    link.say("rollback")
+    assert maintain(engine).expired == 2
+
+
 def test_an_election_does_not_displace_what_a_rival_claims(
     engine: PostgreSQLEngine, link: Link, postgresql: Place
 ) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from headrace.engine import Topic
 from headrace.engines.postgresql.plan import Moment
-from headrace.engines.postgresql.writes import ids_of, plan_of, topics_of
+from headrace.engines.postgresql.writes import ids_of, locks_groups, plan_of, topics_of
 from headrace.record import Failure, QueueLimits, State
 from headrace.testing.steps import message
 from headrace.write import (
@@ -85,3 +85,17 @@ def test_the_jobs_of_an_unknown_outcome_are_named() -> None:
         Put("k", b""),
     ]
     assert ids_of(writes) == [other.id, LEASE.job_id, LEASE.job_id, "x"]
+
+
+def test_what_locks_groups_is_told_apart() -> None:
+    ordered = Send((message("a"), message("b", order_key="k")))
+    plain = (
+        Send((message("a"),)),
+        settled(LEASE, State.DEAD),
+        Put("k", b""),
+        Extend((LEASE,), 1.0),
+    )
+    assert [locks_groups(write) for write in plain] == [False] * 4
+    assert locks_groups(ordered)
+    assert locks_groups(settled(ORDERED, State.SUCCEEDED))
+    assert locks_groups(CancelJobs(("a",)))
