@@ -15,6 +15,7 @@ _RECEIPT_SECONDS = 600.0
 def maintain(moment: Moment) -> Plan[Maintained]:
     """Reap expired leases, wake what is due, end what is late, prune what was kept long enough."""
     now = moment.now
+    yield do("flow_fold", now)  # first: it locks queues, and those come before all else
     reaped = yield from reap(moment)
     expired = yield from wake_due(now)
     rows = yield do("prune_take", now, _PRUNE_LIMIT)
@@ -22,7 +23,6 @@ def maintain(moment: Moment) -> Plan[Maintained]:
         yield do("forget_jobs", array(sorted(seq for (seq,) in rows)))
     ((forgotten,),) = yield do("entries_expire", now, _FORGET_LIMIT)
     yield do("receipts_forget", now - _RECEIPT_SECONDS)
-    yield do("flow_fold", now)
     return Maintained(
         reclaimed=len(reaped.returned) + len(reaped.dead),
         expired=expired,
