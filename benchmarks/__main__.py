@@ -17,6 +17,7 @@ from benchmarks import (
     latency,
     ours,
     plan,
+    postgresql,
     raw_redis,
     raw_sqlite,
     report,
@@ -33,6 +34,7 @@ GROUPS: dict[str, Callable[[plan.Plan, Ceiling], Iterator[Figure]]] = {
     "sleepers": sleepers.measure,
     "big-file": big_file.measure,
     "footprint": footprint.measure,
+    "postgresql": postgresql.measure,
 }
 RAW_REPETITIONS = 9
 REDIS_GROUPS = ("submit", "drain", "latency")

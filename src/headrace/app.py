@@ -37,7 +37,8 @@ class App:
     it stop, every call raises `EngineClosed` until `open()` is called: whoever goes on should know.
 
     Args:
-        url: where everything is kept: `sqlite:///file`, `sqlite:////absolute/file` or `memory:`.
+        url: where everything is kept: `sqlite:///file`, `sqlite:////absolute/file`,
+            `postgresql://user:password@host:port/database` or `memory:`.
         middleware: what is wrapped around every run, the first one outermost.
         clock: what tells the time.
         ids: what makes ids and random numbers.

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -31,8 +31,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of an App, and of the workers that run its tasks. Times are seconds.
 
     Attributes:
-        url: where everything is kept: `sqlite:///file`, `sqlite:////absolute/file`, `memory:` or
-            `redis://host/0`.
+        url: where everything is kept: `sqlite:///file`, `sqlite:////absolute/file`, `memory:`,
+            `postgresql://user:password@host:port/database?schema=headrace` or `redis://host/0`.
         durability: "power": what was accepted survives a power cut; "crash": it survives the end
             of any process, but a power cut may take the last commits.
         concurrency: coroutines that one worker process runs at a time.
@@ -48,6 +48,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         queues: when queues are full, by name.
         retention: how long finished jobs are kept, unless their task says otherwise.
         allow_network_files: use a network file system all the same.
+        allow_unsafe_server: use a database server all the same whose settings may lose or damage
+            what it has accepted.
         ballast: bytes of disk kept in reserve for ending work when the disk is full.
         allow_volatile_server: use a Redis server that keeps no append-only file all the same.
     """
@@ -67,14 +69,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     queues: dict[str, QueueLimits] = {}
     retention: Retention | None = None
     allow_network_files: bool = False
+    allow_unsafe_server: bool = False
     ballast: Size = 16 * 1024 * 1024
     allow_volatile_server: bool = False
 
     @property
     def place(self) -> str:
         """The URL without who we are: what may be shown, and logged."""
-        who, found, _ = urlsplit(self.url).netloc.rpartition("@")
-        return self.url.replace(f"{who}@", "", 1) if found else self.url
+        parts = urlsplit(self.url)
+        place = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        if "password" in parts.query:
+            place = place._replace(query="***")
+        return self.url if place == parts else urlunsplit(place)
 
     def __repr__(self) -> str:
         shown = {name: getattr(self, name) for name in self.__struct_fields__}

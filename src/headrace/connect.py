@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary, WeakSet
 
-from headrace.clock import Clock
+from headrace.clock import Clock, SystemClock
 from headrace.config import Config
 from headrace.engine import Engine
 from headrace.errors import ConfigError, EngineClosed
@@ -21,12 +21,19 @@ from headrace.reply import Reply, resolve_all
 # Imported at first use, so that nobody waits for an engine, or needs its driver, without using it.
 _ENGINES = {
     "memory": "headrace.engines.memory:MemoryEngine",
+    "postgres": "headrace.engines.postgresql:PostgreSQLEngine",
+    "postgresql": "headrace.engines.postgresql:PostgreSQLEngine",
     "redis": "headrace.engines.redis:RedisEngine",
     "rediss": "headrace.engines.redis:RedisEngine",
     "redis+sentinel": "headrace.engines.redis:RedisEngine",
     "sqlite": "headrace.engines.sqlite:SQLiteEngine",
 }
-_EXAMPLES = "sqlite:///headrace.db, sqlite:////absolute/path.db, redis://host/0 or memory:"
+_EXTRAS = {"psycopg": "postgresql", "redis": "redis"}  # they bring these drivers
+_EXAMPLES = (
+    "sqlite:///headrace.db, sqlite:////absolute/path.db, postgresql://user@host/database,"
+    " redis://host/0 or memory:"
+)
+_POSTGRESQL_SETTINGS = ("poll", "deadline", "transaction_limit", "allow_unsafe_server")
 _REDIS_SETTINGS = ("poll", "deadline", "allow_volatile_server")
 _SQLITE_SETTINGS = ("durability", "poll", "ballast", "transaction_limit", "allow_network_files")
 
@@ -160,6 +167,9 @@ def _parse(config: Config) -> tuple[str | None, dict[str, Any]]:
     if parts.scheme not in _ENGINES:
         # The rest of an unknown URL may hold a password.
         raise ConfigError(f"no engine is called {parts.scheme!r}; use {_EXAMPLES}")
+    if parts.scheme in ("postgres", "postgresql"):
+        # Each App has an engine, and connections, of its own: they need not know of each other.
+        return None, {name: getattr(config, name) for name in _POSTGRESQL_SETTINGS}
     if parts.scheme == "memory":
         if config.url not in ("memory:", "memory://"):
             raise ConfigError(f"{config.url}: memory: takes no address")
@@ -173,23 +183,32 @@ def _parse(config: Config) -> tuple[str | None, dict[str, Any]]:
 def _maker(
     config: Config, place: str | None, settings: dict[str, Any], clock: Clock, ids: Ids
 ) -> Callable[[], Engine]:
+    scheme = urlsplit(config.url).scheme
+
     def make() -> Engine:
-        scheme = urlsplit(config.url).scheme
-        module, name = _ENGINES[scheme].split(":")
-        try:
-            engine = getattr(import_module(module), name)
-        except ModuleNotFoundError as error:
-            raise ConfigError(_driver_missing(scheme, error)) from error
+        engine = _engine_class(scheme)
+        if scheme in ("postgres", "postgresql"):
+            # The server has a clock, which all hosts share: only a test's own goes before it.
+            own = None if isinstance(clock, SystemClock) else clock
+            return engine(config.url, clock=own, ids=ids, **settings)
         where = () if place is None else (config.url if scheme != "sqlite" else place,)
-        made: Engine = engine(*where, clock=clock, ids=ids, **settings)
-        return made
+        return engine(*where, clock=clock, ids=ids, **settings)
 
     return make
 
 
-def _driver_missing(scheme: str, error: ModuleNotFoundError) -> str:
-    extra = "redis" if scheme.startswith("redis") else scheme
-    return f"{scheme}: needs {error.name}, which is not installed: pip install 'headrace[{extra}]'"
+def _engine_class(scheme: str) -> Callable[..., Engine]:
+    module, name = _ENGINES[scheme].split(":")
+    try:
+        engine: Callable[..., Engine] = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(error.name or "")
+        if extra is None:
+            raise
+        raise ConfigError(
+            f"{scheme}: needs {error.name}, which is not installed: pip install 'headrace[{extra}]'"
+        ) from error
+    return engine
 
 
 def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:

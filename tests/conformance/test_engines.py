@@ -9,6 +9,7 @@ import pytest
 
 from headrace.engine import Engine
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.postgresql import PostgreSQLEngine
 from headrace.engines.redis import RedisEngine
 from headrace.engines.sqlite import SQLiteEngine
 from headrace.ids import Ids
@@ -27,6 +28,7 @@ from headrace.testing.loss_suite import CancelRunningSuite, LostLeaseSuite
 from headrace.testing.queue_suite import LimitsSuite, QueueSuite
 from headrace.testing.store_suite import StoreSuite
 from tests import redis_server
+from tests.postgresql import Place
 
 
 class PortableSuites(
@@ -86,6 +88,17 @@ class TestRedis(PortableSuites):
             engine.open().wait(5)
             yield engine
             engine.close().wait(5)
+
+
+class TestPostgreSQL(AllSuites):
+    @pytest.fixture
+    def engine(self, clock: ManualClock, postgresql: Place) -> Iterator[Engine]:
+        engine = PostgreSQLEngine(
+            postgresql.url, clock=clock, ids=Ids(clock, seed=1), allow_unsafe_server=True
+        )
+        engine.open().wait(5)
+        yield engine
+        engine.close().wait(5)
 
 
 def test_no_suite_hides_a_test_of_another() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from headrace.engine import Engine
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.postgresql import PostgreSQLEngine
 from headrace.engines.redis import RedisEngine
 from headrace.engines.sqlite import SQLiteEngine
 from headrace.errors import EngineError
@@ -23,6 +24,7 @@ from headrace.testing.model import Rivals
 from headrace.testing.script import Dice
 from headrace.write import Changed, Extend, Extended, PauseQueue, Reclaim, Reclaimed, RetryJobs
 from tests import redis_server
+from tests.postgresql import Place
 from tests.redis_plants import plant
 
 MakeEngine = Callable[[Path, ManualClock], Engine]
@@ -31,6 +33,16 @@ MakeEngine = Callable[[Path, ManualClock], Engine]
 def sqlite(folder: Path, clock: ManualClock) -> Engine:
     # What a power cut would take is not what is asked here.
     return SQLiteEngine(folder / "jobs.db", clock=clock, ballast=0, durability="crash")
+
+
+def postgresql(place: Place) -> MakeEngine:
+    """Return what makes engines on an emptied schema."""
+
+    def make(_: Path, clock: ManualClock) -> Engine:
+        place.empty()
+        return PostgreSQLEngine(place.url, clock=clock, allow_unsafe_server=True)
+
+    return make
 
 
 @contextmanager
@@ -117,6 +129,26 @@ def test_redis_agrees_for_long(redis: MakeEngine) -> None:
 def test_sqlite_agrees_on_short_histories(dice: Random, steps: int) -> None:
     with rivals(sqlite, dice) as both:
         both.run(steps)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_postgresql_agrees_with_memory(seed: int, postgresql_place: Place) -> None:
+    go_through(postgresql(postgresql_place), range(seed, seed + 1), 120)
+
+
+@settings(max_examples=15)
+@given(st.randoms(use_true_random=False), st.integers(1, 30))
+def test_postgresql_agrees_on_short_histories(
+    postgresql_place: Place, dice: Random, steps: int
+) -> None:
+    with rivals(postgresql(postgresql_place), dice) as both:
+        both.run(steps)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_postgresql_agrees_for_long(postgresql_place: Place) -> None:
+    go_through(postgresql(postgresql_place), range(1000, 2000), 200)
 
 
 @pytest.mark.soak

@@ -122,3 +122,17 @@ def test_no_secret_of_the_url_is_shown() -> None:
     assert "s3cret" not in repr(config)
     assert "place" not in repr(config)
     assert Config(url="sqlite:////a/b%20c.db").place == "sqlite:////a/b%20c.db"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host:5433/jobs", "postgresql://host:5433/jobs"),
+        ("postgresql://host/jobs?password=secret", "postgresql://host/jobs?***"),
+        ("postgresql://me@host/jobs?sslmode=require", "postgresql://host/jobs?sslmode=require"),
+        ("sqlite:///jobs.db", "sqlite:///jobs.db"),
+        ("memory:", "memory:"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert Config(url=url).place == shown

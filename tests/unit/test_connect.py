@@ -13,12 +13,14 @@ from headrace.clock import SystemClock
 from headrace.config import Config
 from headrace.connect import Borrowed, Connection
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.postgresql import PostgreSQLEngine
 from headrace.engines.redis import RedisEngine
 from headrace.engines.sqlite import SQLiteEngine
 from headrace.errors import ConfigError, EngineClosed, EngineError, StorageUnfit
 from headrace.ids import Ids
 from headrace.record import State
 from headrace.reply import Reply
+from headrace.testing import ManualClock
 from tests.unit.waiting import until
 
 
@@ -156,7 +158,7 @@ def test_a_file_may_be_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("postgresql://user:secret@host/db", "no engine is called 'postgresql'; use sqlite:///"),
+        ("mysql://user:secret@host/db", "no engine is called 'mysql'; use sqlite:///"),
         ("headrace.db", "no engine is called ''"),
         ("sqlite:///", "names no file"),
         ("sqlite://headrace.db", "names no file"),
@@ -203,3 +205,31 @@ def test_without_its_driver_an_engine_says_what_to_install(
     monkeypatch.setattr(connect, "import_module", missing)
     with pytest.raises(ConfigError, match=r"pip install 'headrace\[redis\]'"):
         connection("rediss://host/0").open()
+
+
+def test_postgresql_has_the_servers_clock_unless_a_test_has_one() -> None:
+    url = "postgresql://user:secret@127.0.0.1:1/none"
+    made = connection(url, allow_unsafe_server=True, deadline=5.0)
+    assert made.place is None
+    assert made.settings == {
+        "poll": 1.0,
+        "deadline": 5.0,
+        "transaction_limit": 1.0,
+        "allow_unsafe_server": True,
+    }
+    engine = made._make()
+    assert isinstance(engine, PostgreSQLEngine)
+    assert engine._clock is None
+    clock = ManualClock()
+    tested = Connection(Config(url=url), clock, Ids(clock))._make()
+    assert isinstance(tested, PostgreSQLEngine)
+    assert tested._clock is clock
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: str) -> object:
+        raise ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
+
+    monkeypatch.setattr(connect, "import_module", missing)
+    with pytest.raises(ConfigError, match=r"pip install 'headrace\[postgresql\]'"):
+        connection("postgres://host/db").open()

@@ -16,8 +16,9 @@ def open_room(url: str) -> dict[str, str]:
     with psycopg.connect(url, autocommit=True, connect_timeout=5) as server:
         server.execute(f"create database {name}")
         settings = {
-            key: server.execute(f"show {key}").fetchone()[0]
+            key: value
             for key in ("server_version", "fsync", "synchronous_commit")
+            for (value,) in server.execute(f"show {key}").fetchall()
         }
     synced = settings["fsync"] == "on" and settings["synchronous_commit"] != "off"
     return {

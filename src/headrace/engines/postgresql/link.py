@@ -1,0 +1,181 @@
+"""A connection, and what the engine says on it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import RawCursor
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
+
+from headrace.engines.postgresql.address import Address
+from headrace.engines.postgresql.plan import Rows, Statement
+
+RV = TypeVar("RV")
+
+_SCHEMA_PREFIX = "headrace."
+_PREPARE_AFTER = 2
+_ANSWER_SECONDS = 30.0
+_GRACE_SECONDS = 1.0
+_IDLE_SECONDS = 10.0
+_NOW = "extract(epoch from clock_timestamp())::float8"
+
+# Tables through which jobs pass are empty when they are analyzed, or were: no statistics tell what
+# is best. Few rows of many are wanted always, and an index leads to each of them. So no statement
+# may join two of its own parts: it would compare each with each.
+_PLANNING = (
+    "enable_seqscan = off",
+    "enable_bitmapscan = off",
+    "enable_hashjoin = off",
+    "enable_mergejoin = off",
+    "jit = off",
+)
+
+_Row = tuple[Any, ...]
+
+
+class _Connection(psycopg.Connection[_Row]):
+    """A connection on which no answer is awaited for ever."""
+
+    answer_seconds = _ANSWER_SECONDS
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        limit = self.answer_seconds if timeout is None else timeout
+        try:
+            return super().wait(gen, interval, limit)
+        except psycopg.errors._WaitTimeout:  # noqa: SLF001 - the only name it has
+            self.pgconn.finish()
+            raise psycopg.OperationalError(
+                f"the server said nothing for {limit:.0f} s: the connection was given up"
+            ) from None
+
+
+class Link:
+    """A connection to the database, in autocommit, on which transactions are begun and ended.
+
+    Nothing depends on the session, so that a pooler may give each transaction another one. Only
+    where the server itself is at the other end are statements prepared and settings made once.
+
+    Args:
+        address: where the database is.
+        lock_seconds: how long a statement may wait for what a rival has locked.
+        answer_seconds: how long a statement may take; a little later the connection is given up.
+        idle_seconds: how long a transaction may be open with nothing to do.
+        narrow: whether its statements want few rows of many, always by an index.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        lock_seconds: float = 5.0,
+        answer_seconds: float = _ANSWER_SECONDS,
+        idle_seconds: float = _IDLE_SECONDS,
+        narrow: bool = True,
+    ) -> None:
+        self._schema = f'"{address.schema}".'
+        self._connection = _Connection.connect(
+            address.conninfo, autocommit=True, cursor_factory=RawCursor, prepare_threshold=None
+        )
+        self._connection.answer_seconds = answer_seconds + _GRACE_SECONDS
+        self._texts: dict[str, str] = {}
+        settings = (
+            *(_PLANNING if narrow else ()),
+            f"lock_timeout = {lock_seconds * 1000:.0f}",
+            f"statement_timeout = {answer_seconds * 1000:.0f}",
+            f"idle_in_transaction_session_timeout = {idle_seconds * 1000:.0f}",
+        )
+        self._settings: tuple[str, ...] = ()
+        self._leave_receipt = f"insert into {self._schema}receipt (nonce, written_at) values"
+        try:
+            self._settle_in(settings)
+        except BaseException:
+            self.close()
+            raise
+
+    def _settle_in(self, settings: Sequence[str]) -> None:
+        ((pid, self.synchronous_commit),) = self.say(
+            "select pg_backend_pid(), current_setting('synchronous_commit')"
+        )
+        self.direct = pid == self._connection.pgconn.backend_pid
+        if self.direct:
+            self.say("; ".join(f"set {setting}" for setting in settings))
+            self._connection.prepare_threshold = _PREPARE_AFTER
+        else:
+            self._settings = tuple(f"set local {setting}" for setting in settings)
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is lost."""
+        return self._connection.closed
+
+    @property
+    def idle(self) -> bool:
+        """Whether no transaction is open on it."""
+        return self._connection.info.transaction_status == TransactionStatus.IDLE
+
+    @property
+    def raw(self) -> psycopg.Connection[_Row]:
+        """The driver's connection."""
+        return self._connection
+
+    def begin(self, *, synced: bool = True, receipt: str = "", mode: str = "") -> float:
+        """Begin a transaction, with all that goes before its first statement in one round trip.
+
+        Args:
+            synced: whether its commit is on the disk before it is answered.
+            receipt: a UUID that proves, once it is there, that the transaction was committed.
+            mode: an isolation level, say.
+
+        Returns:
+            Seconds since 1970 UTC by the server's clock.
+        """
+        text = [f"begin {mode}", *self._settings]
+        if not synced:
+            text.append("set local synchronous_commit = off")
+        elif self.synchronous_commit == "off":
+            text.append("set local synchronous_commit = on")
+        if receipt:
+            text.append(f"{self._leave_receipt} ('{receipt}', {_NOW})")
+        text.append(f"select {_NOW}")
+        # Not by way of `say`, which would remember every receipt.
+        cursor = self._connection.execute("; ".join(text))
+        while cursor.nextset():
+            pass
+        ((now,),) = cursor.fetchall()
+        return float(now)
+
+    def ask(self, statement: Statement) -> Rows:
+        """Run a statement of a plan, and return its rows."""
+        text, parameters = statement
+        cursor = self._connection.execute(self._named(text), parameters)
+        return cursor.fetchall() if cursor.description else []
+
+    def say(self, text: str) -> Rows:
+        """Run statements without parameters; return the rows of the last one."""
+        cursor = self._connection.execute(self._named(text))
+        while cursor.nextset():
+            pass
+        return cursor.fetchall() if cursor.description else []
+
+    def rollback(self) -> None:
+        """Undo what is open, if the server is still there to do it."""
+        with contextlib.suppress(psycopg.Error):
+            if not self.broken and not self.idle:
+                self.say("rollback")
+
+    def close(self) -> None:
+        """Let go of it; what is open is rolled back. Harmless when repeated."""
+        with contextlib.suppress(psycopg.Error):
+            self._connection.close()
+
+    def _named(self, text: str) -> str:
+        """Return a text with the name of the schema that is really used."""
+        named = self._texts.get(text)
+        if named is None:
+            named = text.replace(_SCHEMA_PREFIX, self._schema)
+            self._texts[text] = named
+        return named

@@ -1,0 +1,1 @@
+select seq, reason from headrace.cancelling where seq = any($1::text::bigint[])

@@ -1,0 +1,1 @@
+delete from headrace.entry where key = $1::text

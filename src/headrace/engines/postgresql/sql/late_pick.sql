@@ -1,0 +1,8 @@
+select late.seq, member.queue, member.order_key
+from (
+  select seq from headrace.expiry
+  where expires <= $1::float8
+    and not exists (select 1 from headrace.running where running.seq = expiry.seq)
+  order by expires limit 1000
+) late
+left join headrace.ordered member using (seq)

@@ -1,0 +1,1 @@
+select id from headrace.queue where name = $1::text for no key update

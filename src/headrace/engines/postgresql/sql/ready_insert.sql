@@ -1,0 +1,7 @@
+insert into headrace.ready (queue, rank, seq)
+select case when coalesce(tally.lost, 0) > 0 then -job.queue else job.queue end,
+  -job.priority, job.seq
+from headrace.job job
+left join headrace.tally tally using (seq)
+where job.seq = any($1::text::bigint[])
+  and not exists (select 1 from headrace.ordered where ordered.seq = job.seq)

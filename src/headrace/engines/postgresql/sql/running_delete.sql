@@ -1,0 +1,1 @@
+delete from headrace.running where seq = any($1::text::bigint[])

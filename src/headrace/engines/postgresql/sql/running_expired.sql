@@ -1,0 +1,4 @@
+select running.seq, member.queue, member.order_key
+from headrace.running running left join headrace.ordered member using (seq)
+where running.lease_until < $1::float8
+limit 1000

@@ -1,0 +1,10 @@
+select running.seq, running.claim, job.id::text, coalesce(tally.attempts, 0),
+  coalesce(tally.lost, 0)
+from headrace.running running
+join headrace.job job using (seq)
+left join headrace.tally tally using (seq)
+where running.seq = any($1::text::bigint[])
+  and running.claim >= $2::text || '.' and running.claim < $2::text || '/'
+  and length(running.claim) = $3::integer
+order by running.seq
+for update of running

@@ -1,0 +1,1 @@
+delete from headrace.tally where seq = any($1::text::bigint[])

@@ -1,0 +1,1 @@
+select token_base from headrace.witness

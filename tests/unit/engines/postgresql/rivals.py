@@ -1,0 +1,46 @@
+"""Steps for tests in which one waits for what another has locked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from headrace.engines.postgresql import leasing
+from headrace.engines.postgresql.link import Link
+from headrace.engines.postgresql.marks import Marks
+from headrace.engines.postgresql.plan import Moment, Plan, run
+from headrace.write import Lease
+from tests.faults.processes import until
+from tests.postgresql import Place
+
+
+def begun(link: Link, plan: Any) -> Any:
+    """Run `plan(moment)` in a transaction that stays open, and return its answer."""
+    now = link.begin()
+    made: Plan[Any] = plan(Moment(now, now))
+    return run(link.ask, made)
+
+
+def claimed(link: Link, *, limit: int = 1) -> tuple[Lease, ...]:
+    """Claim jobs in a transaction that stays open."""
+    claim = leasing.Claim(
+        queues=("default",), limit=limit, seconds=30.0, name="rival.0123456789abcdef"
+    )
+    marks = Marks(lambda: 0.0)
+    leases: tuple[Lease, ...] = begun(link, lambda moment: leasing.lease(claim, moment, marks))
+    return leases
+
+
+def somebody_waits(place: Place) -> None:
+    """Wait until a statement waits for a lock."""
+    with psycopg.connect(place.server, autocommit=True) as connection:
+
+        def waits() -> bool:
+            row = connection.execute(
+                "select count(*) from pg_stat_activity"
+                " where wait_event_type = 'Lock' and application_name = 'headrace'"
+            ).fetchone()
+            return row is not None and row[0] > 0
+
+        until(waits, "somebody to wait for a lock", 10, show=str)

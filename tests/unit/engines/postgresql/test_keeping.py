@@ -1,0 +1,59 @@
+"""Housekeeping adds up, forgets and prunes, and rivals share it."""
+
+from __future__ import annotations
+
+from headrace.engines.postgresql import PostgreSQLEngine
+from headrace.engines.postgresql.keeping import maintain as maintaining
+from headrace.engines.postgresql.link import Link
+from headrace.message import Retention
+from headrace.testing.steps import apply, claim, depth, maintain, send, settle, state
+from headrace.write import Put
+from tests.unit.engines.postgresql.rivals import begun
+
+AT_ONCE = Retention(succeeded=0.0, dead=0.0)
+
+
+def count(link: Link, table: str) -> int:
+    ((number,),) = link.say(f"select count(*) from headrace.{table}")  # noqa: S608 - a test's own
+    return int(number)
+
+
+def test_what_came_and_went_is_added_up(engine: PostgreSQLEngine, link: Link) -> None:
+    for name in "abc":
+        send(engine, name)
+    settle(engine, claim(engine)[0])
+    before = depth(engine)
+    assert count(link, "flow") == 4
+    maintain(engine)
+    assert count(link, "flow") == 0
+    assert (depth(engine).depth, depth(engine).bytes) == (before.depth, before.bytes)
+    assert depth(engine).drain_rate > 0
+
+
+def test_only_one_adds_up_at_a_time(engine: PostgreSQLEngine, link: Link) -> None:
+    send(engine, "a")
+    begun(link, maintaining)
+    send(engine, "b")
+    maintain(engine)  # which does not wait, and leaves it
+    link.say("commit")
+    assert count(link, "flow") == 1
+    assert depth(engine).depth == 2
+
+
+def test_two_prune_each_its_own(engine: PostgreSQLEngine, link: Link) -> None:
+    send(engine, "a", "b", retention=AT_ONCE, tags=("x",))
+    for lease in claim(engine, 2):
+        settle(engine, lease)
+    begun(link, maintaining)
+    assert maintain(engine).pruned == 0
+    link.say("commit")
+    assert state(engine, "a") is None
+    assert [count(link, table) for table in ("job", "finished", "tag", "history")] == [0] * 4
+
+
+def test_old_receipts_and_entries_are_forgotten(engine: PostgreSQLEngine, link: Link) -> None:
+    apply(engine, Put("k", b"1", expires_after=-1.0))
+    link.say("update headrace.receipt set written_at = written_at - 3600")
+    maintain(engine)
+    assert count(link, "entry") == 0
+    assert count(link, "receipt") <= 1

@@ -1,0 +1,129 @@
+"""How messages become jobs while rivals send, too."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from headrace.engines.postgresql import PostgreSQLEngine
+from headrace.engines.postgresql.link import Link
+from headrace.engines.postgresql.sending import send as sending
+from headrace.errors import DuplicateJob, InvalidOption, QueueFull
+from headrace.record import QueueLimits, State
+from headrace.testing.steps import (
+    apply,
+    claim,
+    depth,
+    job_id,
+    labels,
+    message,
+    record,
+    send,
+    settle,
+    state,
+)
+from headrace.write import LimitQueue, Send
+from tests.postgresql import Place
+from tests.unit.engines.postgresql.rivals import begun, somebody_waits
+
+NUL = '{"text":"a\\u0000b"}'
+
+
+def test_a_body_may_hold_what_a_text_of_the_server_may_not(engine: PostgreSQLEngine) -> None:
+    body = msgspec.Raw(NUL.encode())
+    apply(engine, Send((message("a", body=body, tags=("x",), order_key="g"),)))
+    (lease,) = claim(engine)
+    assert bytes(lease.message.body) == NUL.encode()
+    settle(engine, lease, result=msgspec.Raw(NUL.encode()))
+    assert bytes(record(engine, "a").result or b"") == NUL.encode()
+
+
+def test_an_id_that_is_no_uuid_is_refused(engine: PostgreSQLEngine) -> None:
+    with pytest.raises(InvalidOption, match="UUID"):
+        apply(engine, Send((message("a", id="job-1"),)))
+
+
+def test_more_than_one_document_keeps_the_order(engine: PostgreSQLEngine) -> None:
+    names = [f"{number}" for number in range(2500)]
+    send(engine, *names)
+    assert depth(engine).depth == 2500
+    assert labels(claim(engine, 2500)) == names
+
+
+def test_a_key_in_an_open_transaction_is_awaited_and_then_refused(
+    engine: PostgreSQLEngine, link: Link, postgresql: Place
+) -> None:
+    send(engine, "first")  # who makes a new queue is awaited by all
+    begun(link, lambda moment: sending([message("a", unique_key="k")], moment))
+    reply = engine.apply(Send((message("b", unique_key="k"),)))
+    somebody_waits(postgresql)
+    send(engine, "c")  # others do not wait with it
+    assert not reply.done
+    link.say("commit")
+    with pytest.raises(DuplicateJob) as refused:
+        reply.wait(10)
+    assert refused.value.job_id == job_id("a")
+
+
+def test_a_key_whose_transaction_is_rolled_back_is_free(
+    engine: PostgreSQLEngine, link: Link, postgresql: Place
+) -> None:
+    begun(link, lambda moment: sending([message("a", unique_key="k")], moment))
+    reply = engine.apply(Send((message("b", unique_key="k"),)))
+    somebody_waits(postgresql)
+    link.say("rollback")
+    reply.wait(10)
+    assert state(engine, "b") is State.READY
+
+
+def test_a_replacement_waits_for_a_rival_that_replaces(
+    engine: PostgreSQLEngine, link: Link, postgresql: Place
+) -> None:
+    send(engine, "a", unique_key="k")
+    taking = message("b", unique_key="k", on_conflict="replace")
+    begun(link, lambda moment: sending([taking], moment))
+    reply = engine.apply(Send((message("c", unique_key="k", on_conflict="replace"),)))
+    somebody_waits(postgresql)
+    link.say("commit")
+    assert labels(reply.wait(10).replaced) == ["b"]
+    assert [state(engine, name) for name in "abc"] == [
+        State.CANCELLED,
+        State.CANCELLED,
+        State.READY,
+    ]
+
+
+def test_a_full_queue_counts_what_a_rival_is_about_to_send(
+    engine: PostgreSQLEngine, link: Link, postgresql: Place
+) -> None:
+    apply(engine, LimitQueue("default", QueueLimits(max_depth=2)))
+    send(engine, "a")
+    begun(link, lambda moment: sending([message("b")], moment))
+    reply = engine.apply(Send((message("c"),)))
+    somebody_waits(postgresql)
+    link.say("commit")
+    with pytest.raises(QueueFull):
+        reply.wait(10)
+    assert depth(engine).depth == 2
+
+
+def test_without_a_limit_nobody_waits_for_anybody(engine: PostgreSQLEngine, link: Link) -> None:
+    send(engine, "first")
+    begun(link, lambda moment: sending([message("a")], moment))
+    send(engine, "b")
+    link.say("commit")
+    assert depth(engine).depth == 3
+
+
+def test_a_group_takes_its_members_in_the_order_of_their_transactions(
+    engine: PostgreSQLEngine, link: Link, postgresql: Place
+) -> None:
+    begun(link, lambda moment: sending([message("a", order_key="g")], moment))
+    reply = engine.apply(Send((message("b", order_key="g"),)))
+    somebody_waits(postgresql)
+    link.say("commit")
+    reply.wait(10)
+    (lease,) = claim(engine, 5)
+    assert labels([lease]) == ["a"]
+    settle(engine, lease)
+    assert labels(claim(engine, 5)) == ["b"]
