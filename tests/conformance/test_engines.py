@@ -23,6 +23,7 @@ from headrace.testing.lifecycle_suite import (
     WatchSuite,
 )
 from headrace.testing.loss_suite import CancelRunningSuite, LostLeaseSuite
+from headrace.testing.move_suite import DepartSuite, RestoreSuite
 from headrace.testing.queue_suite import LimitsSuite, QueueSuite
 from headrace.testing.store_suite import StoreSuite
 
@@ -46,6 +47,8 @@ class AllSuites(
     TransactionSuite,
     NativeTransactionSuite,
     ConcurrencySuite,
+    DepartSuite,
+    RestoreSuite,
 ):
     """What every engine here goes through."""
 

@@ -1,0 +1,4 @@
+insert into headrace_tally (seq, attempts, lost)
+select ?2 + 1 + key, coalesce(value ->> 'attempt', 0), coalesce(value ->> 'lost', 0)
+from json_each(?1)
+where value ->> 'attempt' > 0 or value ->> 'lost' > 0
