@@ -105,12 +105,13 @@ class DepartSuite:
         assert labels(unload(engine).jobs) == ["a", "b"]
 
     def test_only_paused_queues_are_looked_at(self, engine: Engine) -> None:
-        send(engine, "a")
+        send(engine, "a", "c")
         send(engine, "b", queue="other")
         settle(engine, claim_one(engine))
         assert depart(engine, queue="other") == Departed(jobs=1)
         assert labels(unload(engine).jobs) == ["b"]
         assert state(engine, "a") is State.SUCCEEDED
+        assert labels(claim(engine)) == ["c"]
 
     def test_a_running_job_stays(self, engine: Engine) -> None:
         send(engine, "a", "b")
