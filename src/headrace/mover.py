@@ -309,7 +309,9 @@ class Mover:
 
     def _ended(self, job: Record, holder: str) -> Record:
         now = self._clock.now()
-        why = f"job {holder} held its unique key where it was moved to; redrive it when that is over"
+        why = (
+            f"job {holder} held its unique key where it was moved to; redrive it when that is over"
+        )
         keep = (job.message.retention or Retention()).dead
         return replace(
             job,

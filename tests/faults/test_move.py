@@ -1,4 +1,4 @@
-"""A move between two files, with a worker on each, is killed at every commit: each job runs once."""
+"""A move between two files is killed at every commit, and each job runs once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Works:
         return engine
 
     def submit(self) -> None:
-        """Submit numbered jobs to the source, each of an order key, soon forgotten when they ran."""
+        """Submit numbered jobs with order keys to the source; they are forgotten when they ran."""
         source = self.engine("a")
         numbers = range(self.submitted, self.submitted + EACH)
         messages = [

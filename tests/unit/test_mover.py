@@ -327,8 +327,8 @@ def stop_after(source: Engine, target: Engine, clock: ManualClock, kind: str) ->
 
     with pytest.raises(InterruptedError):
         move(
-            Stopping(source, [], after=True),  # type: ignore[arg-type] # it is one by `__getattr__`
-            Stopping(target, [], after=True),  # type: ignore[arg-type] # as above
+            Stopping(source, [], after=True),
+            Stopping(target, [], after=True),
             clock,
         )
 
@@ -349,8 +349,8 @@ def interrupted_everywhere(
         fuse = [n]
         try:
             move(
-                Failing(source, fuse, after=after),  # type: ignore[arg-type] # see above
-                Failing(target, fuse, after=after),  # type: ignore[arg-type] # see above
+                Failing(source, fuse, after=after),
+                Failing(target, fuse, after=after),
                 clock,
             )
         except (OutcomeUnknown, EngineClosed):
@@ -464,7 +464,7 @@ def test_a_stuck_mover_writes_nothing(source: Engine, target: Engine, clock: Man
             return self._engine.commit(writes, tx)
 
     slow = Overtaken(target, [], after=True)
-    move(source, slow, clock)  # type: ignore[arg-type] # see above
+    move(source, slow, clock)
     run_all(target, seen)
     assert set(seen.values()) == {1}
     assert source.scan(f"{MOVE_PREFIX}out/").wait(PATIENCE) == ()

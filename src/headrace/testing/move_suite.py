@@ -319,7 +319,9 @@ class RestoreSuite:
         assert state(engine, "a") is State.DEAD
         assert state(engine, "b") is State.DEAD
 
-    def test_a_moved_job_that_was_redriven_no_longer_expires(self, engine: Engine, clock: ManualClock) -> None:
+    def test_a_moved_job_that_was_redriven_no_longer_expires(
+        self, engine: Engine, clock: ManualClock
+    ) -> None:
         send(engine, "a", expires_after=60.0)
         bury(engine, claim_one(engine))
         apply(engine, RetryJobs((job_id("a"),)))

@@ -70,7 +70,7 @@ def test_move_names_those_that_yielded(terminal: Terminal, shop: Shop) -> None:
         ("sqlite:///shop.db", "sqlite:///text.txt", Exit.ENGINE, "text.txt"),
     ],
 )
-def test_move_refuses_nonsense(  # noqa: PLR0913, PLR0917 - a table of what is refused
+def test_move_refuses_nonsense(
     terminal: Terminal, shop: Shop, source: str, target: str, code: Exit, words: str
 ) -> None:
     (job_id,) = shop.submit()

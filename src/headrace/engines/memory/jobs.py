@@ -16,6 +16,7 @@ class Jobs:
 
     Attributes:
         moments: when jobs need to be looked at again.
+        highest_token: the highest fencing token that was handed out.
     """
 
     def __init__(self, changes: Changes) -> None:
@@ -24,7 +25,7 @@ class Jobs:
         self._unique: dict[str, str] = {}
         self._lines: dict[str, Line] = {}
         self._place = 0
-        self._highest_token = 0
+        self.highest_token = 0
         self.moments = Moments(self.get)
 
     def get(self, job_id: str) -> Job | None:
@@ -60,11 +61,6 @@ class Jobs:
         """Return the names of all queues there were."""
         return sorted(self._lines)
 
-    @property
-    def highest_token(self) -> int:
-        """The highest token that was handed out."""
-        return self._highest_token
-
     def any_unfinished(self) -> bool:
         """Return whether a job is left that is not finished."""
         return any(line.depth for line in self._lines.values())
@@ -86,7 +82,7 @@ class Jobs:
 
     def put(self, job: Job) -> Job:
         """Let `job` stand for its id from now on."""
-        self._highest_token = max(self._highest_token, job.token)
+        self.highest_token = max(self.highest_token, job.token)
         self._replace(job.id, job)
         return job
 

@@ -29,7 +29,7 @@ from headrace.write import (
 )
 
 
-def plan_of(write: Write[Any], clock: Clock) -> Plan[Any]:  # noqa: PLR0911, C901 - one row a write
+def plan_of(write: Write[Any], clock: Clock) -> Plan[Any]:  # noqa: PLR0911, PLR0912, C901 - a row a write
     """Return the plan of a write.
 
     Raises:
@@ -77,16 +77,12 @@ def topics_of(write: Write[Any]) -> tuple[Topic, ...]:
             _ends_alone(s.to, s.lease.message.order_key) for s in write.settlements
         ):
             return ("finished",)
-        case Settle() | Reclaim() | PurgeJobs():
+        case Settle() | Reclaim() | PurgeJobs() | Depart() | Restore():
             return ("finished", "ready")
         case CancelJobs():
             return ("finished", "ready", "cancel")
         case Put() | Delete():
             return ("stored",)
-        case Depart():
-            return ("finished", "stored")
-        case Restore():
-            return ("ready", "finished", "stored")
     return ()
 
 

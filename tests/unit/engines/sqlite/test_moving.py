@@ -16,8 +16,9 @@ from headrace.write import Delete, Depart, PauseQueue, Restore, Send
 
 KEY = f"{MOVE_PREFIX}out/1"
 TABLES = (
-    "job ready scheduled running finished tally history ordered front unique expiry cancelling tag"
-).split()
+    "job", "ready", "scheduled", "running", "finished", "tally", "history", "ordered", "front",
+    "unique", "expiry", "cancelling", "tag",
+)  # fmt: skip
 
 
 def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -27,8 +28,8 @@ def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
     for table in TABLES:
         names = [row[1] for row in connection.execute(f"pragma table_info(headrace_{table})")]
         told = ", ".join(name for name in names if name != "seq")
-        cursor = connection.execute(f"select {told} from headrace_{table} order by seq")
-        found[table] = cursor.fetchall()
+        query = f"select {told} from headrace_{table} order by seq"  # noqa: S608 - known names
+        found[table] = connection.execute(query).fetchall()
     connection.close()
     return found
 
