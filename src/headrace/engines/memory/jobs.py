@@ -61,10 +61,6 @@ class Jobs:
         """Return the names of all queues there were."""
         return sorted(self._lines)
 
-    def any_unfinished(self) -> bool:
-        """Return whether a job is left that is not finished."""
-        return any(line.depth for line in self._lines.values())
-
     def movable(self) -> list[Job]:
         """Return what may leave now, oldest first: the unfinished jobs, or else finished ones."""
         oldest = [job for job in self.newest_first()[::-1] if self.line(job.message.queue).paused]

@@ -259,7 +259,7 @@ class Writer:
     def _depart(self, write: Depart) -> Departed:
         jobs = _within([life.departing(job) for job in self._jobs.movable()], write)
         entries: list[Keepsake] = []
-        if not jobs and not self._jobs.any_unfinished():
+        if not jobs and not any(self._jobs.line(queue).depth for queue in self._jobs.lines()):
             entries = _within(self._entries.movable(), write)
         for record in jobs:
             self._jobs.drop(record.id)
