@@ -18,9 +18,10 @@ select json_group_array(seq) from (
       and not exists (select 1 from headrace_running running where running.seq = job.seq)
       and not exists (
         select 1 from headrace_ordered mine
-        join headrace_ordered other using (queue, order_key)
-        join headrace_running running on running.seq = other.seq
-        where mine.seq = job.seq
+        where mine.seq = job.seq and (mine.queue, mine.order_key) in (
+          select other.queue, other.order_key
+          from headrace_running cross join headrace_ordered other using (seq)
+        )
       )
     order by job.seq limit ?1
   )
