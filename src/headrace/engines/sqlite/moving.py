@@ -86,8 +86,8 @@ def _restore_jobs(records: Sequence[Record], now: float) -> Plan[None]:
         yield from _refuse_taken_id(records)
     ((last,),) = yield do("last_sent", len(records))
     yield do("send_tags", last)
-    for name in ("finished", "tally", "history", "expiry"):
-        yield do(f"restore_{name}", moved, last)
+    for name in ("restore_finished", "restore_tally", "restore_history", "restore_expiry"):
+        yield do(name, moved, last)
     yield do("restore_scheduled", moved, last, now)
     yield do("restore_ordered", last)
     yield do("restore_count", last)
