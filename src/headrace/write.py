@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from headrace.cargo import Cargo
 from headrace.message import Message
 from headrace.record import Failure, QueueLimits, State
 
@@ -256,3 +257,51 @@ class Delete(Write[Stored], frozen=True):
 
     key: str
     expect: int | None = None
+
+
+# Moving to another engine -------------------------------------------------------------------------
+
+
+class Departed(msgspec.Struct, frozen=True):
+    """The answer to `Depart`.
+
+    Attributes:
+        jobs: how many left.
+        entries: how many store entries left.
+    """
+
+    jobs: int = 0
+    entries: int = 0
+
+
+class Depart(Write[Departed], frozen=True):
+    """Take jobs out of queues and ledger, and put them into the store, as `Cargo`, under one key.
+
+    Taken are, oldest first, the unfinished jobs that do not run and of whose order key none runs;
+    if there are none, finished jobs; if nothing unfinished is left at all, store entries. Only
+    paused queues are looked at. When there is nothing to take, no entry is made.
+
+    Refused with `Conflict` when the key is there already, and with `InvalidOption` when a message
+    cannot be read by this version.
+
+    Attributes:
+        key: the entry's name; begins with `headrace.cargo.MOVE_PREFIX`.
+        limit: jobs, or entries, at most.
+        nbytes: what they may weigh, roughly; one is taken whatever it weighs.
+    """
+
+    key: str
+    limit: int
+    nbytes: int
+
+
+class Restore(Write[None], frozen=True):
+    """Take in what left another engine, as it was there, behind what is here already.
+
+    Limits of queues do not count: the jobs were accepted. Tokens go on above the cargo's. An entry
+    whose key is there stays as it is here.
+
+    Refused with `DuplicateJob` when an id is taken, or a unique key is held by a live job.
+    """
+
+    cargo: Cargo

@@ -25,6 +25,7 @@ from headrace.testing.lifecycle_suite import (
     WatchSuite,
 )
 from headrace.testing.loss_suite import CancelRunningSuite, LostLeaseSuite
+from headrace.testing.move_suite import DepartSuite, RestoreSuite
 from headrace.testing.queue_suite import LimitsSuite, QueueSuite
 from headrace.testing.store_suite import StoreSuite
 from tests import redis_server
@@ -49,6 +50,8 @@ class PortableSuites(
     WatchSuite,
     TransactionSuite,
     ConcurrencySuite,
+    DepartSuite,
+    RestoreSuite,
 ):
     """What every engine here goes through."""
 

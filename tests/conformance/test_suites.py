@@ -26,6 +26,7 @@ from headrace.testing.lease_suite import LeaseSuite
 from headrace.testing.ledger_suite import ChangeSuite, RetentionSuite
 from headrace.testing.lifecycle_suite import NativeTransactionSuite
 from headrace.testing.loss_suite import CancelRunningSuite, LostLeaseSuite
+from headrace.testing.move_suite import DepartSuite, RestoreSuite
 from headrace.testing.queue_suite import LimitsSuite, QueueSuite
 from headrace.testing.store_suite import StoreSuite
 from headrace.write import Put, Settle, Settlement
@@ -177,6 +178,44 @@ def replaces_what_runs(_: Any) -> Any:
     return rival
 
 
+def departs_from_all(_: Any) -> Any:
+    def movable(self: Jobs) -> list[Job]:
+        return [found for found in self.newest_first()[::-1] if found.waiting]
+
+    return movable
+
+
+def departs_backwards(original: Any) -> Any:
+    def movable(self: Jobs) -> list[Job]:
+        found: list[Job] = original(self)
+        return found[::-1]
+
+    return movable
+
+
+def begins_anew(original: Any) -> Any:
+    def restored(*given: Any) -> Job:
+        changed: Job = original(*given)
+        return replace(changed, attempt=0, lost=0, token=0)
+
+    return restored
+
+
+def readies_all(original: Any) -> Any:
+    def restored(record: Any, *given: Any) -> Job:
+        changed: Job = original(replace(record, state=State.READY, run_at=None), *given)
+        return changed
+
+    return restored
+
+
+def overwrites(_: Any) -> Any:
+    def restore(self: Entries, keepsake: Any, now: float) -> None:
+        self.put(Put(keepsake.key, keepsake.value), now)
+
+    return restore
+
+
 def yields_nothing(_: Any) -> Any:
     def none(*_: Any) -> Iterator[Job]:
         return iter(())
@@ -305,6 +344,52 @@ PLANTS = {
         (
             UniqueKeySuite.test_replace_does_not_touch_a_running_job,
             UniqueKeySuite.test_a_held_key_refuses_the_send,
+        ),
+    ),
+    "a departure that leaves its jobs behind": Plant(
+        Jobs, "drop", does_nothing, (DepartSuite.test_what_departed_is_gone,)
+    ),
+    "a departure from queues that workers claim from": Plant(
+        Jobs, "movable", departs_from_all, (DepartSuite.test_only_paused_queues_are_looked_at,)
+    ),
+    "a departure that tears an order key apart": Plant(
+        Jobs, "_overtaking", does_nothing,
+        (DepartSuite.test_nobody_overtakes_a_running_job_of_its_order_key,),
+    ),
+    "the newest departing first": Plant(
+        Jobs, "movable", departs_backwards,
+        (
+            DepartSuite.test_the_oldest_depart_first,
+            RestoreSuite.test_the_order_of_acceptance_is_kept,
+        ),
+    ),
+    "jobs that arrive as if they were new": Plant(
+        job, "restored", begins_anew,
+        (
+            RestoreSuite.test_attempts_and_history_go_on,
+            RestoreSuite.test_lost_leases_go_on,
+            RestoreSuite.test_a_token_only_grows,
+        ),
+    ),
+    "jobs that all arrive as ready": Plant(
+        job, "restored", readies_all,
+        (
+            RestoreSuite.test_finished_jobs_come_back_as_they_were,
+            RestoreSuite.test_a_head_that_waits_holds_its_group,
+        ),
+    ),
+    "an expiry that is lost on the way": Plant(
+        job, "expiry", does_nothing, (RestoreSuite.test_an_expiry_goes_on,)
+    ),
+    "an expiry that comes back": Plant(
+        job, "timeless", lambda _: lambda record: record,
+        (RestoreSuite.test_a_moved_job_that_was_redriven_no_longer_expires,),
+    ),
+    "entries that arrive over others": Plant(
+        Entries, "restore", overwrites,
+        (
+            RestoreSuite.test_an_entry_that_is_there_stays,
+            RestoreSuite.test_entries_come_back_with_their_versions,
         ),
     ),
     "namesakes reclaimed": Plant(

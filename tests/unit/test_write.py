@@ -6,12 +6,14 @@ import msgspec
 import pytest
 
 from headrace import write
+from headrace.cargo import Cargo
 from headrace.message import VERSION, Message
 from headrace.record import Failure, QueueLimits, State
 from headrace.write import (
     CancelJobs,
     Changed,
     Delete,
+    Depart,
     EditJobs,
     Extend,
     Lease,
@@ -20,6 +22,7 @@ from headrace.write import (
     PurgeJobs,
     Put,
     Reclaim,
+    Restore,
     RetryJobs,
     Send,
     Settle,
@@ -43,6 +46,8 @@ ONE_OF_EACH: list[Write[object]] = [
     LimitQueue("q", QueueLimits(max_depth=1)),
     Put("k", b"v"),
     Delete("k"),
+    Depart("headrace.move/out/1", 10, 1000),
+    Restore(Cargo(token=3)),
 ]
 
 

@@ -28,6 +28,8 @@ COMMANDS = {
     "queues": "List, pause, resume and purge queues.",
     "dead": "List, show, redrive and purge dead letters.",
     "doctor": "Show versions, the settings read back, and what they guarantee.",
+    "guarantees": "Show what an accepted job survives here, read back from the engine.",
+    "move": "Move all jobs and settings to another place, while workers go on.",
     "backup": "Copy the database to a new FILE while everything goes on.",
     "bench": "Measure this machine for ten seconds, beside the raw ceiling.",
     "demo": "See it work: every file of the standard library becomes a job.",

@@ -48,16 +48,21 @@ class Storage:
 
 
 @contextmanager
-def opened() -> Iterator[Storage]:
+def opened(url: str | None = None, *, new: bool = False) -> Iterator[Storage]:
     """Open the storage that is there; a command that looks must not make an empty one.
+
+    Args:
+        url: where it is; None leaves that to the settings.
+        new: whether to make one where there is none.
 
     Raises:
         NoDatabase: there is none.
         ConfigError: the settings are wrong, or name a storage that only its own process can see.
     """
-    config = load({})
+    config = load({} if url is None else {"url": url})
     check_shared(config)
-    _check_there(config.url)
+    if not new:
+        _check_there(config.url)
     clock = SystemClock()
     ids = Ids(clock)
     connection = Connection(config, clock, ids)

@@ -5,7 +5,7 @@ the latter alone, `context` makes a Context for a plain call, and time is a `Man
 
 Engines: the conformance suites, which need pytest and are imported by their own names —
 `queue_suite` (which tells how they are used), `keys_suite`, `lease_suite`, `loss_suite`,
-`ledger_suite`, `store_suite`, `lifecycle_suite` — and the model test, `model`.
+`ledger_suite`, `store_suite`, `lifecycle_suite`, `move_suite` — and the model test, `model`.
 """
 
 from headrace.testing.clock import ManualClock

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from headrace.cargo import MOVE_PREFIX, Cargo, unpack
 from headrace.engine import Engine, Tx
 from headrace.errors import Refused
 from headrace.message import Message
@@ -23,9 +24,11 @@ from headrace.record import Filter, Record, State
 from headrace.testing.clock import ManualClock
 from headrace.testing.script import HOLDERS, QUEUES, Dice, Leases, Script, Writes
 from headrace.testing.steps import PATIENCE, job_id, label_of, labels, maintain
-from headrace.write import Lease, Reclaimed, Write
+from headrace.write import Delete, Depart, Lease, PauseQueue, Reclaimed, Restore, Write
 
 REFUSED = "refused"
+_KEY = f"{MOVE_PREFIX}out/1"
+_PLENTY = 1 << 30
 
 
 class Rivals:
@@ -59,6 +62,7 @@ class Rivals:
             self._commit_many,
             self._transact,
             self._crash,
+            self._move,
         )
         for _ in range(steps):
             self._dice.choice(kinds)()
@@ -75,6 +79,20 @@ class Rivals:
     def _crash(self) -> None:
         write = self._script.reclaim()
         self._apply([(write, write)])
+
+    def _move(self) -> None:
+        """Let jobs of a queue, or else entries, leave for the other engine, and come from there."""
+        queue, limit = self._dice.choice(QUEUES), 1 + self._dice.randrange(9)
+        self._note("move", queue, limit)
+        writes: list[Write[Any]] = [PauseQueue(queue), Depart(_KEY, limit, _PLENTY)]
+        self._same("departures", lambda side: self._answer(side, [(w, w) for w in writes]))
+        loaded = [engine.load(_KEY).wait(PATIENCE) for engine in self._engines]
+        self._agree("loads", *[entry is not None for entry in loaded])
+        for engine, entry in zip(self._engines, reversed(loaded), strict=True):
+            back: list[Write[Any]] = [PauseQueue(queue, paused=False)]
+            if entry is not None:
+                back += [Restore(_alike(unpack(entry.value))), Delete(_KEY)]
+            engine.commit(back).wait(PATIENCE)
 
     def _apply(self, writes: list[Writes]) -> None:
         self._note("commit", *[_short(ours) for ours, _ in writes])
@@ -215,6 +233,17 @@ def _unordered(answer: object) -> object:
 def _envelope(message: Message) -> Message:
     """Return a message without what `EditJobs` may or may not write into it."""
     return msgspec.structs.replace(message, priority=0, delay=None, run_at=None)
+
+
+def _alike(cargo: Cargo) -> Cargo:
+    """Return cargo without what `EditJobs` may or may not write into a message: it has a size."""
+    jobs = tuple(
+        msgspec.structs.replace(
+            job, message=msgspec.structs.replace(job.message, delay=None, run_at=None)
+        )
+        for job in cargo.jobs
+    )
+    return msgspec.structs.replace(cargo, jobs=jobs)
 
 
 def _told(record: Record) -> dict[str, Any]:

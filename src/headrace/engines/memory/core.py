@@ -124,9 +124,11 @@ class Core:
         """Do a step of housekeeping, within `run`."""
         self._reap()
         self.entries.sweep(self.clock.now())
-        old = list(islice(self.jobs.moments.outlived(self.clock.now()), _PRUNED_PER_STEP))
+        outlived = islice(self.jobs.moments.outlived(self.clock.now()), _PRUNED_PER_STEP)
+        # A job that left and came back has two alarms.
+        old = {job.id: job for job in outlived}.values()
         for job in old:
-            self.jobs.drop(job)
+            self.jobs.drop(job.id)
         done = Maintained(
             reclaimed=self._reclaimed,
             expired=self._expired,

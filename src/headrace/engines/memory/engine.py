@@ -95,8 +95,10 @@ class MemoryEngine(Reads):
                 location="this process",
                 settings={},
                 guarantee={
-                    "survives": "nothing: jobs are gone when this process ends",
-                    "meant for": "tests and trying things out",
+                    "accepted job survives a killed process": "no",
+                    "accepted job survives a power cut": "no",
+                    "survives the loss of the machine": "no",
+                    "effects in ctx.transaction()": "gone with the process",
                 },
             )
         )

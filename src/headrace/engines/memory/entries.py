@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import msgspec
 
+from headrace.cargo import MOVE_PREFIX, Keepsake
 from headrace.engine import Entry
 from headrace.engines.memory.changes import Changes
 from headrace.errors import Conflict
@@ -48,6 +51,20 @@ class Entries:
         self._checked(write.key, write.expect, now)
         self._replace(write.key, None)
         return Stored(0)
+
+    def movable(self) -> list[Keepsake]:
+        """Return what may leave for another engine, in order."""
+        return [
+            Keepsake(key, kept.entry.value, kept.entry.version, kept.expires)
+            for key, kept in sorted(self._kept.items(), key=itemgetter(0))
+            if not key.startswith(MOVE_PREFIX)
+        ]
+
+    def restore(self, keepsake: Keepsake, now: float) -> None:
+        """Take in what left another engine, unless there is something of that name."""
+        if self.load(keepsake.key, now) is None:
+            entry = Entry(keepsake.key, keepsake.value, keepsake.version)
+            self._replace(entry.key, _Kept(entry, keepsake.expires))
 
     def sweep(self, now: float) -> None:
         """Let go of what has expired."""

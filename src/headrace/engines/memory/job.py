@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from headrace.cargo import expiry, timeless
 from headrace.message import Message, Retention
 from headrace.record import (
     FIRST_ATTEMPTS_KEPT,
@@ -197,6 +198,36 @@ def recorded(job: Job, reason: str) -> Record:
         failure=job.failure,
         history=job.history,
     )
+
+
+def departing(job: Job) -> Record:
+    """Return a job as it leaves for another engine."""
+    record = recorded(job, "")
+    record = replace(record, message=replace(job.message, priority=job.priority))
+    return timeless(record) if job.waiting and job.expires is None else record
+
+
+def restored(record: Record, place: int, token: int, now: float) -> Job:
+    """Return the job that a record from another engine goes on as."""
+    message = record.message
+    job = Job(
+        message=message,
+        place=place,
+        size=len(msgspec.json.encode(message)),
+        accepted_at=record.accepted_at,
+        state=record.state,
+        priority=message.priority,
+        expires=expiry(record),
+        attempt=record.attempt,
+        lost=record.lost,
+        token=token,
+        finished_at=record.finished_at,
+        kept_until=record.kept_until,
+        result=record.result,
+        failure=record.failure,
+        history=record.history,
+    )
+    return job if record.run_at is None else postponed(job, record.run_at, now)
 
 
 def _told(job: Job, failure: Failure | None, now: float, *, counted: bool) -> Job:

@@ -16,6 +16,7 @@ class Jobs:
 
     Attributes:
         moments: when jobs need to be looked at again.
+        highest_token: the highest fencing token that was handed out.
     """
 
     def __init__(self, changes: Changes) -> None:
@@ -24,6 +25,7 @@ class Jobs:
         self._unique: dict[str, str] = {}
         self._lines: dict[str, Line] = {}
         self._place = 0
+        self.highest_token = 0
         self.moments = Moments(self.get)
 
     def get(self, job_id: str) -> Job | None:
@@ -59,6 +61,16 @@ class Jobs:
         """Return the names of all queues there were."""
         return sorted(self._lines)
 
+    def movable(self) -> list[Job]:
+        """Return what may leave now, oldest first: the unfinished jobs, or else finished ones."""
+        oldest = [job for job in self.newest_first()[::-1] if self.line(job.message.queue).paused]
+        live = [job for job in oldest if job.waiting and not self._overtaking(job)]
+        return live or [job for job in oldest if job.state.terminal]
+
+    def _overtaking(self, job: Job) -> bool:
+        key = job.message.order_key
+        return key is not None and self.line(job.message.queue).runs(key)
+
     def next_place(self) -> int:
         """Return the next number in the order of acceptance."""
         self._place += 1
@@ -66,12 +78,13 @@ class Jobs:
 
     def put(self, job: Job) -> Job:
         """Let `job` stand for its id from now on."""
+        self.highest_token = max(self.highest_token, job.token)
         self._replace(job.id, job)
         return job
 
-    def drop(self, job: Job) -> None:
+    def drop(self, job_id: str) -> None:
         """Forget a job."""
-        self._replace(job.id, None)
+        self._replace(job_id, None)
 
     def drained(self, queue: str, now: float) -> None:
         """Note that a job of a queue was finished; `now` is monotonic."""

@@ -31,6 +31,11 @@ class Group:
         del self._jobs[job.place]
         self._running -= job.state is State.RUNNING
 
+    @property
+    def runs(self) -> bool:
+        """Whether one of them runs."""
+        return self._running > 0
+
     def head(self) -> Job | None:
         """Return the one job that may be claimed, if there is one now."""
         if self._running:
@@ -119,6 +124,10 @@ class Line:
         if self.paused:
             return "queue-paused"
         return "" if self._claimable(job) else "order-key"
+
+    def runs(self, order_key: str) -> bool:
+        """Return whether a job of an order key runs."""
+        return self._groups[order_key].runs
 
     def status(self, now: float, monotonic: float) -> QueueStatus:
         """Return how the queue is doing."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
+from headrace.cargo import Cargo, Keepsake, pack
 from headrace.clock import Clock
 from headrace.engines.memory import job as life
 from headrace.engines.memory.entries import Entries
@@ -19,6 +21,8 @@ from headrace.write import (
     CancelJobs,
     Changed,
     Delete,
+    Depart,
+    Departed,
     EditJobs,
     Extend,
     Extended,
@@ -28,6 +32,7 @@ from headrace.write import (
     Put,
     Reclaim,
     Reclaimed,
+    Restore,
     RetryJobs,
     Send,
     Sent,
@@ -37,6 +42,8 @@ from headrace.write import (
     Stored,
     Write,
 )
+
+T = TypeVar("T")
 
 _RETRY_AFTER_MIN = 0.1
 _RETRY_AFTER_MAX = 60.0
@@ -63,6 +70,8 @@ class Writer:
             LimitQueue: lambda write: self._jobs.limit(write.queue, write.limits),
             Put: self._put,
             Delete: self._delete,
+            Depart: self._depart,
+            Restore: self._restore,
         }
 
     def carry_out(self, write: Write[Any]) -> Any:
@@ -223,7 +232,7 @@ class Writer:
             if after is not job:
                 changed.add(job_id)
             if after is None:
-                self._jobs.drop(job)
+                self._jobs.drop(job.id)
                 continue
             states[job_id] = after.state
             if after is not job:
@@ -244,6 +253,50 @@ class Writer:
 
     def _delete(self, write: Delete) -> Stored:
         return self._entries.delete(write, self._clock.now())
+
+    # Moving ---------------------------------------------------------------------------------------
+
+    def _depart(self, write: Depart) -> Departed:
+        jobs = _within([life.departing(job) for job in self._jobs.movable()], write)
+        entries: list[Keepsake] = []
+        if not jobs and not any(self._jobs.line(queue).depth for queue in self._jobs.lines()):
+            entries = _within(self._entries.movable(), write)
+        for record in jobs:
+            self._jobs.drop(record.id)
+        for entry in entries:
+            self._delete(Delete(entry.key))
+        if jobs or entries:
+            token = self._jobs.highest_token
+            cargo = Cargo(token=token, jobs=tuple(jobs), entries=tuple(entries))
+            self._put(Put(write.key, pack(cargo), expect=0))
+        return Departed(len(jobs), len(entries))
+
+    def _restore(self, write: Restore) -> None:
+        cargo = write.cargo
+        for record in cargo.jobs:
+            self._check(record.message)
+            if record.state is State.RUNNING:
+                raise InvalidOption(f"job {record.id} runs: it cannot be restored before it ends")
+            key = record.message.unique_key
+            rival = None if key is None else self._jobs.holding(key)
+            if key is not None and rival is not None and not record.state.terminal:
+                raise _taken(key, rival)
+            place = self._jobs.next_place()
+            self._jobs.put(life.restored(record, place, cargo.token, self._clock.now()))
+        for keepsake in cargo.entries:
+            self._entries.restore(keepsake, self._clock.now())
+
+
+def _within(things: Sequence[T], write: Depart) -> list[T]:
+    """Return the first of some things, as many as a departure may take."""
+    taken: list[T] = []
+    weight = 0
+    for thing in things[: write.limit]:
+        weight += len(msgspec.json.encode(thing))
+        if taken and weight > write.nbytes:
+            break
+        taken.append(thing)
+    return taken
 
 
 def _taken(unique_key: str, rival: Job) -> DuplicateJob:

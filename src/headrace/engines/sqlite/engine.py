@@ -36,7 +36,7 @@ from headrace.engines.sqlite.session import Session, Thinking
 from headrace.engines.sqlite.transaction import Transaction
 from headrace.engines.sqlite.trouble import lacks_space, trouble
 from headrace.engines.sqlite.writer import Request
-from headrace.engines.sqlite.writes import ids_of, plan_of, topics_of
+from headrace.engines.sqlite.writes import ids_of, plan_of, takes_on, topics_of
 from headrace.errors import EngineClosed, Unsupported, UsageError
 from headrace.ids import Ids
 from headrace.record import Filter, IdPage, Page, QueueStatus, Record, State
@@ -191,8 +191,8 @@ class SQLiteEngine:
                 messages=write.messages if joins else (),  # type: ignore[attr-defined] # it is a Send
                 ids=lambda: ids_of([write]),
                 topics=topics_of(write),
-                accepts=isinstance(write, Send),
-                ends=not isinstance(write, Send),
+                accepts=takes_on([write]),
+                ends=not takes_on([write]),
             )
         )
 
@@ -200,7 +200,7 @@ class SQLiteEngine:
         """Commit several writes, all or none."""
         if tx is not None:
             return self._commit_in(tx, writes)
-        accepts = all(isinstance(write, Send) for write in writes)
+        accepts = takes_on(writes)
         return self._put(
             Request(
                 plan=lambda: self._all(writes),

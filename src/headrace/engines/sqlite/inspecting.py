@@ -28,17 +28,20 @@ _GUARANTEES = {
     "power": {
         "accepted job survives a killed process": "yes",
         "accepted job survives a power cut": "yes, if the drive honours flushes",
-        "loss window": "none; a lost disk: back to the last backup",
+        "survives the loss of the machine": "no: back to the last backup",
+        "effects in ctx.transaction()": "exactly once",
     },
     "crash": {
         "accepted job survives a killed process": "yes",
-        "accepted job survives a power cut": "no: the last commits may vanish, never corrupt",
-        "loss window": "commits since the last checkpoint",
+        "accepted job survives a power cut": (
+            "no: the last commits may vanish; the file stays whole"
+        ),
+        "survives the loss of the machine": "no: back to the last backup",
+        "effects in ctx.transaction()": "exactly once, but for what a power cut takes",
     },
 }
 _COMMON_GUARANTEES = {
-    "survives the loss of the machine": "no: keep backups elsewhere (headrace backup)",
-    "delivery": "at least once; exactly once for effects in ctx.transaction()",
+    "delivery": "at least once",
     "order": "by priority, then acceptance; order keys one after another",
 }
 

@@ -104,6 +104,11 @@ def end(endings: Sequence[Ending], now: float) -> Plan[None]:
 def forget_live(seqs: str, now: float) -> Plan[None]:
     """Forget what only matters while jobs live, and take them off their queues' counts."""
     yield do("finish_count", seqs, now)
+    yield from forget_marks(seqs)
+
+
+def forget_marks(seqs: str) -> Plan[None]:
+    """Forget what only matters while jobs live, but for their part in their queues' counts."""
     yield do("ordered_delete", seqs)
     yield do("unique_delete", seqs)
     yield do("expiry_delete", seqs)

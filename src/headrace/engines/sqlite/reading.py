@@ -51,6 +51,13 @@ def get(ids: Sequence[str], now: float) -> Plan[dict[str, Record]]:
     return {record.id: record for record in records}
 
 
+def in_places(seqs: str, now: float) -> Plan[list[Record]]:
+    """Return all that is known of the jobs in some places, oldest first."""
+    wanted = " where job.seq in (select value from json_each(?2)) order by job.seq"
+    rows = yield sql("records") + wanted, (now, seqs)
+    return (yield from _records(rows))
+
+
 def states(ids: Sequence[str], now: float) -> Plan[dict[str, State]]:
     """Return the states of jobs, by id."""
     rows = yield do("job_where", document(ids), now)

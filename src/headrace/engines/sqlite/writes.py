@@ -7,12 +7,13 @@ from typing import Any
 
 from headrace.clock import Clock
 from headrace.engine import Topic
-from headrace.engines.sqlite import changing, leasing, sending, settling, storing
+from headrace.engines.sqlite import changing, leasing, moving, sending, settling, storing
 from headrace.engines.sqlite.plan import Plan
 from headrace.record import State
 from headrace.write import (
     CancelJobs,
     Delete,
+    Depart,
     EditJobs,
     Extend,
     LimitQueue,
@@ -20,6 +21,7 @@ from headrace.write import (
     PurgeJobs,
     Put,
     Reclaim,
+    Restore,
     RetryJobs,
     Send,
     Settle,
@@ -27,7 +29,7 @@ from headrace.write import (
 )
 
 
-def plan_of(write: Write[Any], clock: Clock) -> Plan[Any]:  # noqa: PLR0911, C901 - one row a write
+def plan_of(write: Write[Any], clock: Clock) -> Plan[Any]:  # noqa: PLR0911, PLR0912, C901 - a row a write
     """Return the plan of a write.
 
     Raises:
@@ -59,6 +61,10 @@ def plan_of(write: Write[Any], clock: Clock) -> Plan[Any]:  # noqa: PLR0911, C90
             return storing.put(write, now)
         case Delete():
             return storing.delete(write, now)
+        case Depart():
+            return moving.depart(write, now)
+        case Restore():
+            return moving.restore(write, now)
     raise TypeError(f"{write!r:.200} is not a write this engine knows")
 
 
@@ -71,7 +77,7 @@ def topics_of(write: Write[Any]) -> tuple[Topic, ...]:
             _ends_alone(s.to, s.lease.message.order_key) for s in write.settlements
         ):
             return ("finished",)
-        case Settle() | Reclaim() | PurgeJobs():
+        case Settle() | Reclaim() | PurgeJobs() | Depart() | Restore():
             return ("finished", "ready")
         case CancelJobs():
             return ("finished", "ready", "cancel")
@@ -82,6 +88,12 @@ def topics_of(write: Write[Any]) -> tuple[Topic, ...]:
 
 def _ends_alone(to: State, order_key: str | None) -> bool:
     return to is State.SUCCEEDED and order_key is None
+
+
+def takes_on(writes: Sequence[Write[Any]]) -> bool:
+    """Return whether writes take on new work, which must not use up the storage reserve."""
+    new = all(isinstance(write, Send) for write in writes)
+    return new or any(isinstance(write, Restore) for write in writes)
 
 
 def ids_of(writes: Sequence[Write[Any]]) -> list[str]:
@@ -97,4 +109,6 @@ def ids_of(writes: Sequence[Write[Any]]) -> list[str]:
                 ids += (lease.job_id for lease in write.leases)
             case CancelJobs() | RetryJobs() | PurgeJobs() | EditJobs():
                 ids += write.ids
+            case Restore():
+                ids += (record.id for record in write.cargo.jobs)
     return ids

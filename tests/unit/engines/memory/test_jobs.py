@@ -74,7 +74,7 @@ def test_everything_can_be_undone() -> None:
 
     jobs.put(life.cancelled(kept, Cause.REPLACED, "", NOW))
     accept(jobs, "new", unique_key="k", queue="third")
-    jobs.drop(run)
+    jobs.drop(run.id)
     jobs.pause("default", paused=True)
     jobs.limit("other", QueueLimits(max_depth=1))
     jobs.drained("default", 5.0)

@@ -20,6 +20,12 @@ SCANS = {
     ("cancelling_any", "headrace_cancelling"),  # ends at the first row
     ("held", "headrace_cancelling"),  # as above
     ("claim_token", "headrace_engine"),  # has one row
+    ("token", "headrace_engine"),  # as above
+    ("token_raise", "headrace_engine"),  # as above
+    ("depart_live", "headrace_running"),  # what workers hold is little
+    ("depart_finished", "finished"),  # ends at the limit
+    ("depart_entries", "headrace_entry"),  # as above
+    ("depart_entries", "headrace_queue"),  # there are few queues
     ("queue_status", "queue"),  # there are few queues
     ("queue_status", "headrace_scheduled"),  # asked for by people, who want a count
     ("queue_status", "headrace_running"),  # what workers hold is little
@@ -27,6 +33,7 @@ SCANS = {
     ("running_of_holder", "running"),  # as above
     ("ids", "job"),  # as below
     ("records", "job"),  # always continued by a condition, or read backwards to a limit
+    ("ids", "job"),  # as above
 }
 
 

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from headrace.cargo import Cargo
 from headrace.engine import Topic
-from headrace.engines.sqlite.writes import ids_of, plan_of, topics_of
-from headrace.record import Failure, QueueLimits, State
+from headrace.engines.sqlite.writes import ids_of, plan_of, takes_on, topics_of
+from headrace.record import Failure, QueueLimits, Record, State
 from headrace.testing import ManualClock
 from headrace.testing.steps import message
 from headrace.write import (
     CancelJobs,
     Delete,
+    Depart,
     EditJobs,
     Extend,
     Lease,
@@ -23,6 +25,7 @@ from headrace.write import (
     PurgeJobs,
     Put,
     Reclaim,
+    Restore,
     RetryJobs,
     Send,
     Settle,
@@ -53,6 +56,8 @@ TOPICS: list[tuple[Write[Any], set[Topic]]] = [
     (LimitQueue("q", QueueLimits()), set()),
     (Put("k", b""), {"stored"}),
     (Delete("k"), {"stored"}),
+    (Depart("k", 1, 1), {"finished", "ready"}),
+    (Restore(Cargo()), {"finished", "ready"}),
 ]
 
 
@@ -83,5 +88,21 @@ def test_the_jobs_of_an_unknown_outcome_are_named() -> None:
         Extend((LEASE,), 1.0),
         CancelJobs(("x",)),
         Put("k", b""),
+        Restore(Cargo(jobs=(Record(message=other, state=State.READY, accepted_at=1.0),))),
     ]
-    assert ids_of(writes) == [other.id, LEASE.job_id, LEASE.job_id, "x"]
+    assert ids_of(writes) == [other.id, LEASE.job_id, LEASE.job_id, "x", other.id]
+
+
+@pytest.mark.parametrize(
+    ("writes", "new"),
+    [
+        ([Send(())], True),
+        ([Put("k", b""), Restore(Cargo())], True),
+        ([Send(()), settled(LEASE, State.SUCCEEDED)], False),
+        ([Depart("k", 1, 1)], False),
+    ],
+)
+def test_new_work_is_told_from_what_ends_or_keeps_work(
+    writes: list[Write[Any]], *, new: bool
+) -> None:
+    assert takes_on(writes) is new

@@ -1,0 +1,1 @@
+select token from headrace_engine

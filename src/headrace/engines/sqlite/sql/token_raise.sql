@@ -1,0 +1,1 @@
+update headrace_engine set token = max(token, ?)

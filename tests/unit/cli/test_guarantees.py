@@ -1,0 +1,43 @@
+"""`headrace guarantees` prints the row of the protocol's table that holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.engines.memory import MemoryEngine
+from headrace.testing.steps import PATIENCE
+from tests.unit.cli.conftest import Shop, Terminal
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "protocol.md"
+
+
+def promised(setting: str) -> dict[str, str]:
+    """Return a row of the table, by its headings."""
+    table = [line for line in PAGE.read_text().splitlines() if line.startswith("|")]
+    heading = next(line for line in table if line.startswith("| engine, setting |"))
+    row = next(line for line in table if line.startswith("| `") and setting in line)
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (heading, row)]
+    return {head.replace("`", ""): cell for head, cell in list(zip(*cells, strict=True))[1:]}
+
+
+@pytest.mark.parametrize("durability", ["power", "crash"])
+def test_guarantees_are_those_of_the_protocol(
+    terminal: Terminal, shop: Shop, durability: str
+) -> None:
+    shop.submit()
+    shop.app.close()  # one process has a file open in one way
+    found = terminal.json("--config", f"durability={durability}", "guarantees")
+    row = promised(f'durability="{durability}"')
+    assert len(row) == 4
+    assert row.items() <= found["guarantee"].items()
+    shown = terminal("--config", f"durability={durability}", "guarantees").stdout
+    for text in (*row, *row.values()):
+        assert text in shown
+
+
+def test_the_memory_engine_promises_nothing() -> None:
+    engine = MemoryEngine()
+    engine.open().wait(PATIENCE)
+    assert engine.inspect().wait(PATIENCE).guarantee == promised("`memory:`")
