@@ -373,5 +373,5 @@ def test_a_log_without_its_file_is_refused_and_left_alone(tmp_path: Path) -> Non
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").mkdir()
-    with pytest.raises(StorageUnfit, match="check path and rights"):
+    with pytest.raises(StorageUnfit, match="is a folder: name a file"):
         opened(tmp_path / "jobs.db")
