@@ -18,7 +18,7 @@ from headrace.record import QueueLimits, State
 from headrace.write import LimitQueue
 from tests.conformance.callers import CALLERS, Caller, call, program
 from tests.faults.processes import until
-from tests.postgresql import Place
+from tests.postgresql import Place, some_database
 
 Make = Callable[[str], Caller]
 
@@ -182,29 +182,16 @@ def test_a_transaction_that_has_failed_is_told(app: App, caller: Caller) -> None
     caller.rollback()
 
 
-def test_another_database_is_refused(app: App, caller: Caller, postgresql: Place) -> None:
-    other = f"{postgresql.schema}_other"
-    with psycopg.connect(postgresql.server, autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(other)))
-        try:
-            elsewhere = program(_with_database(postgresql.url, other))
-            with elsewhere:
-                caller.app = elsewhere
-                caller.begin()
-                with pytest.raises(UsageError, match="another database"):
-                    caller.submit([call(elsewhere, "a")])
-                caller.app = app
-                (job,) = caller.submit([call(app, "a")])
-                caller.commit()
-                assert exists(app, job)
-        finally:
-            drop = sql.SQL("drop database {} with (force)")
-            connection.execute(drop.format(sql.Identifier(other)))
-
-
-def _with_database(url: str, name: str) -> str:
-    address, _, query = url.partition("?")
-    return f"{address.rpartition('/')[0]}/{name}?{query}"
+def test_another_database_is_refused(app: App, caller: Caller) -> None:
+    with some_database() as url, program(url) as elsewhere:
+        caller.app = elsewhere
+        caller.begin()
+        with pytest.raises(UsageError, match="another database"):
+            caller.submit([call(elsewhere, "a")])
+        caller.app = app
+        (job,) = caller.submit([call(app, "a")])
+        caller.commit()
+    assert exists(app, job)
 
 
 @pytest.mark.parametrize("kind", CALLERS)
