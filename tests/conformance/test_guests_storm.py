@@ -17,6 +17,8 @@ from psycopg import sql
 from headrace import App, DuplicateJob
 from headrace.engines.postgresql import guest
 from headrace.engines.postgresql.plan import Statement
+from headrace.record import State
+from headrace.write import Settle, Settlement
 from tests.conformance.callers import CALLERS, Caller, call, program
 from tests.postgresql import Place
 
@@ -118,9 +120,17 @@ def test_jobs_and_rows_stay_together(seed: int, postgresql: Place, app: App, tab
     jobs, rows = storm(postgresql, app, table, seed)
     assert len(rows) > ROUNDS
     assert jobs == rows
-    groups = app.engine.lease(["default"], limit=5000, seconds=60, holder="w").wait(10)
-    keys = [lease.message.order_key for lease in groups if lease.message.order_key is not None]
-    assert len(keys) == len(set(keys))
+    works_off(app)
+
+
+def works_off(app: App) -> None:
+    """See that every job has its turn, one of each order key at a time."""
+    while leases := app.engine.lease(["default"], limit=500, seconds=60, holder="w").wait(10):
+        keys = [lease.message.order_key for lease in leases if lease.message.order_key is not None]
+        assert len(keys) == len(set(keys))
+        done = tuple(Settlement(lease=lease, to=State.SUCCEEDED) for lease in leases)
+        assert app.engine.apply(Settle(done)).wait(10).lost == frozenset()
+    assert [queue.depth for queue in app.engine.depth().wait(10)] == [0]
 
 
 @pytest.mark.slow

@@ -147,13 +147,14 @@ class Guest:
             ((now, *here, transaction),) = yield do("guest_enter")
             self._check(Place(*here), place)
             answer = yield from self._patiently(visit, self._home.moment(now))
+            yield _RELEASE
         except GeneratorExit:
             raise
         except BaseException:
+            # If this fails, too, the transaction does: whoever saw an error commits no job.
             with contextlib.suppress(Exception):  # what went wrong first is told
                 yield from _undo()
             raise
-        yield _RELEASE
         self._home.expect(transaction, visit.topics)
         return answer
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import asyncpg
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -19,6 +20,7 @@ from headrace.errors import (
     DuplicateJob,
     EngineBusy,
     EngineClosed,
+    HeadraceError,
     InvalidOption,
     UsageError,
 )
@@ -206,14 +208,19 @@ def test_the_kinds_are_not_mixed_up(
     assert state(engine, "a") is None
 
 
+@pytest.mark.parametrize("connect", [psycopg.AsyncConnection.connect, asyncpg.connect])
 def test_a_cancelled_submit_is_undone(
-    engine: PostgreSQLEngine, connection: psycopg.Connection[Any], postgresql: Place
+    engine: PostgreSQLEngine,
+    connection: psycopg.Connection[Any],
+    postgresql: Place,
+    connect: Callable[[str], Awaitable[Any]],
 ) -> None:
     submit(engine, connection, "holder", unique_key="k")
 
     async def story() -> None:
-        async with await psycopg.AsyncConnection.connect(postgresql.server) as own:
-            await own.execute("select 1")
+        own = await connect(postgresql.server)
+        try:
+            await own.execute("begin")
             writes = [Send((message("plain"),)), Send((message("rival", unique_key="k"),))]
 
             async def rival() -> None:
@@ -225,7 +232,9 @@ def test_a_cancelled_submit_is_undone(
             with pytest.raises(asyncio.CancelledError):
                 await waiting
             await engine.apply(Send((message("next"),)), engine.adopt(own))
-            await own.commit()
+            await own.execute("commit")
+        finally:
+            await own.close()
 
     asyncio.run(story())
     connection.rollback()
@@ -248,6 +257,18 @@ def test_rows_come_as_the_caller_wants_them_afterwards(
     with psycopg.connect(postgresql.server, row_factory=dict_row) as connection:
         submit(engine, connection, "a")
         assert connection.execute("select 1 as one").fetchall() == [{"one": 1}]
+
+
+def test_a_submit_whose_last_step_fails_is_never_committed(
+    engine: PostgreSQLEngine,
+    connection: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guest, "_RELEASE", ("release savepoint headrace; select 1 / 0", ()))
+    with pytest.raises(HeadraceError, match="division by zero"):
+        submit(engine, connection, "a")
+    connection.commit()
+    assert state(engine, "a") is None
 
 
 def test_a_plan_is_told_of_errors() -> None:

@@ -145,11 +145,30 @@ def test_a_transaction_that_lasts_keeps_nobody_waiting(
     )
     settle(engine, lease)
     send(engine, "c", order_key="g")
-    assert labels(claim(engine)) == ["c"]
+    (other,) = claim(engine)
+    assert labels([other]) == ["c"]
     link.say("commit")
     assert labels(claim(engine)) == []
     assert state(engine, "a") is State.READY
     assert state(engine, "b") is State.SCHEDULED
+    settle(engine, other)
+    assert labels(claim(engine)) == ["a"]
+
+
+@pytest.mark.parametrize("before", ["g", None])
+def test_a_group_that_a_lasting_transaction_is_alone_in_has_its_turn(
+    engine: PostgreSQLEngine, link: Link, before: str | None
+) -> None:
+    send(engine, "first", order_key=before)
+    (lease,) = claim(engine)
+    begun(link, lambda m: sending([message("a", order_key="g")], m, lasting=True))
+    settle(engine, lease)  # the group is over, as far as anybody sees
+    link.say("commit")
+    (lease,) = claim(engine)
+    assert labels([lease]) == ["a"]
+    settle(engine, lease)
+    send(engine, "b", order_key="g")
+    assert labels(claim(engine)) == ["b"]
 
 
 def test_a_transaction_that_lasts_oversteps_a_limit_only_with_others(
