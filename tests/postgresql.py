@@ -15,9 +15,10 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -147,6 +148,21 @@ def some_server() -> Iterator[str]:
         return
     with own_server(("fsync = off", "full_page_writes = off")) as server:
         yield server.url
+
+
+@contextmanager
+def some_database() -> Iterator[str]:
+    """Give the URL of a new database, in a server that keeps its promises, as long as the block."""
+    with ExitStack() as stack:
+        server = standing() or stack.enter_context(own_server()).url
+        name = f"headrace_test_{uuid.uuid4().hex[:12]}"
+        connection = stack.enter_context(psycopg.connect(server, autocommit=True))
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        try:
+            yield urlsplit(server)._replace(path=f"/{name}").geturl()
+        finally:
+            drop = sql.SQL("drop database {} with (force)")
+            connection.execute(drop.format(sql.Identifier(name)))
 
 
 class Place:

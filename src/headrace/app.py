@@ -14,13 +14,12 @@ from headrace.codec import Returns
 from headrace.config import load
 from headrace.connect import Borrowed, Connection
 from headrace.declaration import Declaration
-from headrace.engine import Engine, Tx
+from headrace.engine import Engine
 from headrace.errors import JobNotFound, QueueFull
 from headrace.ids import Ids
 from headrace.intake import Intake, Jobs, Submission, unknown
 from headrace.job import Job
 from headrace.middleware import Middleware
-from headrace.options import InTransaction
 from headrace.record import Record
 from headrace.registry import Registry
 from headrace.reply import Reply, Unanswered
@@ -136,12 +135,13 @@ class App:
         """Let go of the engine; the twin of `close`."""
         await answer(await in_thread(self._leave), self.config.deadline)
 
-    def submit(self, calls: Iterable[Call[Any]], *, tx: Tx | InTransaction | None = None) -> Jobs:
+    def submit(self, calls: Iterable[Call[Any]], *, tx: object | None = None) -> Jobs:
         """Submit many calls in one transaction: all of them are accepted, or none.
 
         Args:
             calls: what `task.call(...)` returns; they run in this order, as far as order matters.
-            tx: a transaction that they are a part of; they become jobs when it commits.
+            tx: a transaction that they are a part of; they become jobs when it commits. A task's
+                own, or that of a connection of yours to the same PostgreSQL database.
 
         Returns:
             A job for each call. They are durable, unless there is a `tx`.
@@ -152,6 +152,8 @@ class App:
             StorageFull: the disk is full.
             OutcomeUnknown: they may or may not have been accepted; their ids are in the error.
             BlockingCall: an event loop runs in this thread: await `asubmit`.
+            Unsupported: the engine cannot join the transaction of a connection.
+            UsageError: it cannot join this one: none is open, or it is another database's.
         """
         refuse_on_loop("app.submit()", "await app.asubmit(...)")
         intake = self._intake or self.intake
@@ -168,9 +170,7 @@ class App:
                 return jobs
         return []
 
-    async def asubmit(
-        self, calls: Iterable[Call[Any]], *, tx: Tx | InTransaction | None = None
-    ) -> Jobs:
+    async def asubmit(self, calls: Iterable[Call[Any]], *, tx: object | None = None) -> Jobs:
         """Submit many calls; the twin of `submit`, with the same answer and errors."""
         intake = self._intake or await self._aintake()
         submission = Submission(calls, tx)
@@ -252,7 +252,10 @@ class App:
 
     def _found(self, job_id: str, records: dict[str, Record]) -> Job[Any]:
         if job_id not in records:
-            raise JobNotFound(f"no job {job_id}: the id is wrong, or it was pruned")
+            raise JobNotFound(
+                f"no job {job_id}: the id is wrong, its transaction is not committed, or it was"
+                " pruned"
+            )
         record = records[job_id]
         name = record.message.task
         # Another program's task: its results are plain data here.

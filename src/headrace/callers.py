@@ -9,11 +9,18 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from headrace.errors import BlockingCall, UsageError
-from headrace.reply import Reply, Unanswered
+from headrace.reply import Errand, Reply, Unanswered
 
 T = TypeVar("T")
 
 _teller = threading.local()
+
+
+def on_loop() -> bool:
+    """Whether an event loop runs in this thread."""
+    # Importing asyncio takes as long as all the rest; whoever runs a loop has imported it.
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - raises not
 
 
 def refuse_on_loop(method: str, twin: str) -> None:
@@ -29,9 +36,7 @@ def refuse_on_loop(method: str, twin: str) -> None:
     """
     if getattr(_teller, "tells", False):
         raise UsageError(f"{method} in a subscriber of events: hand it to a thread of your own")
-    # Importing asyncio takes as long as all the rest; whoever runs a loop has imported it.
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001 - raises not
+    if on_loop():
         raise BlockingCall(f"{method} would block the running event loop; write `{twin}` instead")
 
 
@@ -49,12 +54,12 @@ def telling() -> Iterator[None]:
 
 
 async def answer(reply: Reply[T], timeout: float | None) -> T:  # noqa: ASYNC109 - as `Reply.wait`
-    """Await a reply for at most `timeout` seconds; None awaits it for ever.
+    """Await a reply for at most `timeout` seconds; None awaits it for ever, as does an errand.
 
     Raises:
         Unanswered: it was not there in time. The reply has failed with it, too.
     """
-    if reply.done or timeout is None:
+    if reply.done or timeout is None or isinstance(reply, Errand):
         return await reply
     import asyncio  # noqa: PLC0415 - as above
 

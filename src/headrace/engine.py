@@ -211,7 +211,16 @@ class Engine(Queue, Ledger, Store, Protocol):
         ...
 
     def adopt(self, connection: object) -> Tx:
-        """Take part in the transaction of the caller's own connection."""
+        """Take part in the transaction of the caller's own connection.
+
+        A blocking connection is used at once, in the thread that calls `commit`; one of asyncio by
+        whoever awaits the reply, in that task. It is never used from anywhere else. What `begin()`
+        gave is returned as it is.
+
+        Raises:
+            Unsupported: this engine joins no transaction of others.
+            UsageError: it is no connection that this engine knows.
+        """
         ...
 
     def watch(self, topic: Topic, hint: Hint) -> Callable[[], None]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from headrace.clock import Clock
-from headrace.engine import Engine, Tx
+from headrace.engine import Engine
 from headrace.errors import OutcomeUnknown, QueueFull, UsageError
 from headrace.ids import Ids
 from headrace.job import Job
-from headrace.options import InTransaction
 from headrace.reply import Reply
 from headrace.task import Call
 from headrace.watcher import Watcher
@@ -38,18 +37,24 @@ class Intake:
         self.ids = ids
         self.clock = clock
 
-    def send(self, calls: Sequence[Call[Any]], tx: Tx | None = None) -> tuple[Reply[Sent], Jobs]:
+    def send(
+        self, calls: Sequence[Call[Any]], tx: object | None = None
+    ) -> tuple[Reply[Sent], Jobs]:
         """Send calls, all or none of them, and return the engine's reply and the jobs to be.
 
         Args:
             calls: what to send.
-            tx: the transaction it is a part of.
+            tx: the transaction it is a part of: the engine's own, or that of a connection.
+
+        Raises:
+            UsageError: the engine cannot join that transaction.
         """
+        adopted = None if tx is None else self.engine.adopt(tx)
         watcher, ids = self.watcher, self.ids.job_ids(len(calls))
         named = list(zip(ids, calls, strict=True))
         messages = tuple([call.message(job_id) for job_id, call in named])
         jobs: Jobs = [Job(job_id, watcher, call.task.returns) for job_id, call in named]
-        return self.engine.apply(Send(messages), tx), jobs
+        return self.engine.apply(Send(messages), adopted), jobs
 
 
 class Submission:
@@ -63,7 +68,7 @@ class Submission:
         UsageError: something else than calls, or several transactions.
     """
 
-    def __init__(self, calls: Iterable[Call[Any]], tx: Tx | InTransaction | None) -> None:
+    def __init__(self, calls: Iterable[Call[Any]], tx: object | None) -> None:
         if isinstance(calls, Call):
             raise UsageError("submit takes a list of calls: app.submit([task.call(...)])")
         self.calls = tuple(calls)
@@ -75,7 +80,7 @@ class Submission:
                 joined[id(named)] = named
         if len(joined) > 1:
             raise UsageError("the calls name several transactions; submit them one by one")
-        self.tx = next(map(_engine_tx, joined.values()), None)
+        self.tx = next(map(_inner, joined.values()), None)
         self._until: float | None = None
 
     def pause(self, full: QueueFull, intake: Intake) -> float:
@@ -105,7 +110,6 @@ def unknown(jobs: Jobs) -> OutcomeUnknown:
     )
 
 
-def _engine_tx(tx: Tx | InTransaction) -> Tx:
+def _inner(tx: object) -> object:
     # A task's transaction block is not the engine's transaction, but has it.
-    inner: Any = getattr(cast("Any", tx), "tx", tx)
-    return cast("Tx", inner)
+    return getattr(tx, "tx", tx)

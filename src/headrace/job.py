@@ -252,7 +252,9 @@ class Job(Generic[R_co]):
         return ResultTimeout(message, self.id, state)
 
     def _not_found(self) -> JobNotFound:
-        return JobNotFound(f"no job {self.id}: the id is wrong, or it was pruned")
+        return JobNotFound(
+            f"no job {self.id}: the id is wrong, its transaction is not committed, or it was pruned"
+        )
 
 
 def _progress(entry: Entry | None) -> Progress | None:

@@ -7,11 +7,10 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypedDict
+from typing import Any, TypedDict
 
 from msgspec import Raw
 
-from headrace.engine import Tx
 from headrace.errors import InvalidOption
 from headrace.message import (
     HEADERS_SIZE_LIMIT,
@@ -28,15 +27,6 @@ from headrace.message import (
     check_name,
 )
 from headrace.retry import ExceptionRules, Retry
-
-
-class InTransaction(Protocol):
-    """What a task's transaction block gives: it has the engine's transaction."""
-
-    @property
-    def tx(self) -> Tx:
-        """The engine's transaction."""
-        ...
 
 
 class Given(TypedDict, total=False):
@@ -59,7 +49,7 @@ class Given(TypedDict, total=False):
     headers: Mapping[str, str]
     trace: str | None
     wait: float
-    tx: Tx | InTransaction | None
+    tx: object | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +74,8 @@ class Options:
         headers: small texts that travel with it.
         trace: the caller's trace context, a W3C `traceparent`.
         wait: seconds that a submit waits for room in a full queue.
-        tx: the transaction that a submit is a part of.
+        tx: the transaction that a submit is a part of: that of a task, or that of a connection of
+            your own to the same PostgreSQL database.
 
     Raises:
         InvalidOption: a value makes no sense, or does not go with another.
@@ -107,7 +98,7 @@ class Options:
     headers: Mapping[str, str] = field(default_factory=dict)
     trace: str | None = None
     wait: float = 0.0
-    tx: Tx | InTransaction | None = None
+    tx: object | None = None
 
     def __post_init__(self) -> None:
         check_name("queue", self.queue)

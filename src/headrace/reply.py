@@ -11,10 +11,10 @@ import contextlib
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from headrace.errors import EngineBusy
+from headrace.errors import BlockingCall, EngineBusy
 
 if TYPE_CHECKING:  # at run time it is imported where it is used: many programs have no loop
     import asyncio
@@ -146,6 +146,53 @@ class Reply(Generic[T]):
                 return False
             self._value, self._error, self._done = value, error, True
             return True
+
+
+class Errand(Reply[T]):
+    """A reply whose work is done where it is awaited: in that very task, by nobody else.
+
+    So what belongs to the caller is touched on the caller's loop alone. The work is not given up
+    halfway: no time limit of whoever awaits it holds.
+
+    Args:
+        work: does it.
+        blocked: what somebody is told who would block instead of awaiting it.
+    """
+
+    __slots__ = ("_blocked", "_work")
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, T]], blocked: str) -> None:
+        super().__init__()
+        self._work = work
+        self._blocked = blocked
+
+    def map(self, change: Callable[[T], U]) -> Reply[U]:
+        """Return an errand with `change(value)`."""
+
+        async def work() -> U:
+            return change(await self)
+
+        return Errand(work, self._blocked)
+
+    def wait(self, timeout: float | None = None) -> T:
+        """Refuse to block.
+
+        Raises:
+            BlockingCall: always, unless it is done.
+        """
+        if not self.done:
+            raise BlockingCall(self._blocked)
+        return super().wait(timeout)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self.done:
+            try:
+                value = yield from self._work().__await__()
+            except Exception as error:  # noqa: BLE001 - it is raised below
+                self.fail(error)
+            else:
+                self.resolve(value)
+        return self._result()
 
 
 def resolve_all(outcomes: Iterable[tuple[Reply[Any], Any, BaseException | None]]) -> None:

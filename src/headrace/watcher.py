@@ -157,7 +157,8 @@ class Watcher:
                 answers += [(reply, record, None) for reply in self._waiting.pop(job_id, ())]
             for job_id in gone:
                 error = JobNotFound(
-                    f"no job {job_id}: the id is wrong, or it was pruned after its retention time"
+                    f"no job {job_id}: the id is wrong, its transaction is not committed, or it"
+                    " was pruned"
                 )
                 answers += [(reply, None, error) for reply in self._waiting.pop(job_id, ())]
         return answers

@@ -4,20 +4,25 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.docs.driver import NOT_RUN
 from tests.docs.markdown import ROOT, pages
+from tests.postgresql import some_database
 
 
-def follow(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Follow a page in a process of its own."""
+def follow(
+    page: Path, folder: Path, settings: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Follow a page in a process of its own, where a reader has made some settings."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.docs.driver", page],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | (settings or {}),
         capture_output=True,
         text=True,
         check=False,
@@ -27,8 +32,19 @@ def follow(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
-    result = follow(page, tmp_path)
+    with database_for(page) as settings:
+        result = follow(page, tmp_path, settings)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@contextmanager
+def database_for(page: Path) -> Iterator[dict[str, str]]:
+    """Give a page that asks its reader for a database one of its own, named as it asks."""
+    if "DATABASE_URL" not in page.read_text(encoding="utf-8"):
+        yield {}
+        return
+    with some_database() as url:
+        yield {"DATABASE_URL": url}
 
 
 def follow_text(text: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.callers import answer, in_thread, pause, refuse_on_loop
 from headrace.errors import BlockingCall, EngineBusy, TransactionTimeout
-from headrace.reply import Reply, Unanswered
+from headrace.reply import Errand, Reply, Unanswered
 
 
 def test_a_blocking_call_is_refused_on_a_running_loop_only() -> None:
@@ -53,3 +53,11 @@ def test_the_engine_s_own_errors_pass(error: Exception) -> None:
         Reply[int].failed(error).wait(5)
     assert not isinstance(awaiting.value, Unanswered)
     assert not isinstance(blocking.value, Unanswered)
+
+
+def test_an_errand_is_not_given_up_halfway() -> None:
+    async def work() -> int:
+        await asyncio.sleep(0.01)
+        return 7
+
+    assert asyncio.run(answer(Errand(work, "await it"), 0)) == 7

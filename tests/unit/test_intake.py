@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.app import App
-from headrace.errors import QueueFull, UsageError
+from headrace.errors import QueueFull, Unsupported, UsageError
 from headrace.intake import Submission, unknown
 from headrace.task import Task
 
@@ -77,3 +77,13 @@ def test_silence_of_the_engine_is_an_unknown_outcome(app: App, echo: Task[[int],
     _, jobs = app.intake.send([echo.call(1)])
     error = unknown(jobs)
     assert error.job_ids == (jobs[0].id,)
+
+
+def test_a_connection_is_the_engines_to_judge(app: App, echo: Task[[int], int, Any]) -> None:
+    connection = object()
+    submission = Submission([echo.using(tx=connection).call(1)], None)
+    assert submission.tx is connection
+    with pytest.raises(Unsupported, match=r"cannot join the transaction of a object.*PostgreSQL"):
+        app.submit([echo.call(1)], tx=connection)
+    with pytest.raises(Unsupported):
+        echo.using(tx=connection).submit(1)

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from headrace.errors import EngineBusy
-from headrace.reply import Reply, Unanswered, resolve_all
+from headrace.errors import BlockingCall, EngineBusy
+from headrace.reply import Errand, Reply, Unanswered, resolve_all
 
 
 class Boom(Exception):
@@ -291,3 +291,42 @@ def test_whatever_a_change_raises_is_told(error: BaseException) -> None:
     reply.resolve(1)
     assert mapped.error is error
     assert reply.wait(0) == 1
+
+
+def test_an_errand_is_done_where_it_is_awaited() -> None:
+    tasks: list[object] = []
+
+    async def work() -> int:
+        tasks.append(asyncio.current_task())
+        await asyncio.sleep(0)
+        return 7
+
+    async def story() -> None:
+        errand = Errand(work, "await it")
+        changed = errand.map(str)
+        assert not errand.done
+        with pytest.raises(BlockingCall, match="await it"):
+            changed.wait()
+        assert await changed == "7"
+        assert (await errand, errand.wait(), changed.wait()) == (7, 7, "7")
+        assert tasks == [asyncio.current_task()]
+
+    asyncio.run(story())
+
+
+def test_an_errand_that_fails_is_not_repeated() -> None:
+    tries: list[int] = []
+
+    async def work() -> int:
+        tries.append(1)
+        raise Boom
+
+    async def story() -> None:
+        errand = Errand(work, "await it")
+        for _ in range(2):
+            with pytest.raises(Boom):
+                await errand
+        assert isinstance(errand.error, Boom)
+
+    asyncio.run(story())
+    assert tries == [1]

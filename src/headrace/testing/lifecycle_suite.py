@@ -20,6 +20,7 @@ from headrace.errors import (
     HeadraceError,
     LeaseLost,
     Unsupported,
+    UsageError,
 )
 from headrace.record import State
 from headrace.reply import Reply
@@ -114,9 +115,9 @@ class LifecycleSuite:
             assert target.stat().st_size > 0
 
     def test_adopting_is_declared(self, engine: Engine) -> None:
-        if engine.capabilities.adopt == "never":
-            with pytest.raises(Unsupported):
-                engine.adopt(object())
+        refusal = Unsupported if engine.capabilities.adopt == "never" else UsageError
+        with pytest.raises(refusal, match="object"):
+            engine.adopt(object())
 
     def test_every_answer_can_be_awaited(self, engine: Engine) -> None:
         async def story() -> State:

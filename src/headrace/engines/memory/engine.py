@@ -76,8 +76,13 @@ class MemoryEngine(Reads):
         return MemoryTx(self._core)
 
     def adopt(self, connection: object) -> Tx:
-        """Refuse: there is no database whose connection it could be."""
-        raise Unsupported(f"the memory engine cannot adopt {type(connection).__name__}: use SQLite")
+        """Refuse what it did not begin: there is no database whose connection it could be."""
+        if isinstance(connection, MemoryTx):
+            return connection
+        raise Unsupported(
+            f"the memory engine cannot join the transaction of a {type(connection).__name__}: use"
+            " PostgreSQL, and in tests a schema of it"
+        )
 
     def watch(self, topic: Topic, hint: Hint) -> Callable[[], None]:
         """Call `hint()` when something may have changed, until the returned function is called."""

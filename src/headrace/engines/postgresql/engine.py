@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,10 @@ from headrace.engine import Capabilities, Entry, Hint, Inspection, Maintained, T
 from headrace.engines.postgresql import inspecting, leasing, reading, storing
 from headrace.engines.postgresql.address import Address
 from headrace.engines.postgresql.database import Database
+from headrace.engines.postgresql.guest import Guest, Visit
 from headrace.engines.postgresql.hints import Hints
+from headrace.engines.postgresql.home import Home
+from headrace.engines.postgresql.hosts import host_of
 from headrace.engines.postgresql.keeping import maintain
 from headrace.engines.postgresql.link import Link
 from headrace.engines.postgresql.marks import Marks
@@ -74,12 +78,13 @@ class PostgreSQLEngine:
         self._hints = self._new_hints()
         self._lock = threading.Lock()
         self._session: Session | None = None
+        self._home = Home(self.address, deadline, self._moment, self._write, self._expect)
 
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
         return Capabilities(
-            durable="native", shared="native", transaction="native", adopt="never", backup="never"
+            durable="native", shared="native", transaction="native", adopt="native", backup="never"
         )
 
     def _moment(self, seconds: float) -> Moment:
@@ -191,9 +196,18 @@ class PostgreSQLEngine:
         )
 
     def _commit_in(self, tx: Tx, writes: Sequence[Write[Any]]) -> Reply[tuple[Any, ...]]:
+        if isinstance(tx, Guest):
+            return tx.run(_visit(writes))
         if not isinstance(tx, Transaction):
             raise UsageError(f"{type(tx).__name__} is not a transaction of this engine")
         return tx.run(lambda moment: _all(writes, moment), _union(writes), ids_of(writes))
+
+    def _write(self, plan: Callable[[Moment], Plan[Any]]) -> Reply[Any]:
+        return self._put(Request(plan=plan, reply=Reply(), until=self._time() + self._deadline))
+
+    def _expect(self, transaction: str, topics: Iterable[Topic]) -> None:
+        with contextlib.suppress(EngineClosed):  # nobody here has a worker to wake
+            self._current().expect(transaction, topics)
 
     def _put(self, request: Request, *, waits: bool = False) -> Reply[Any]:
         try:
@@ -207,11 +221,12 @@ class PostgreSQLEngine:
         return self._current().begin(self._transaction_limit)
 
     def adopt(self, connection: object) -> Tx:
-        """Declared unsupported so far."""
-        raise Unsupported(
-            f"the PostgreSQL engine cannot join the transaction of a {type(connection).__name__}:"
-            " use `ctx.transaction()`, whose execute() writes your tables"
-        )
+        """Take part in the transaction of a connection to the same database."""
+        if isinstance(connection, Transaction | Guest):
+            return connection
+        host = host_of(connection)
+        self._current()
+        return Guest(host, self._home)
 
     # The queue ------------------------------------------------------------------------------------
 
@@ -321,11 +336,26 @@ class PostgreSQLEngine:
         )
 
 
-def _all(writes: Sequence[Write[Any]], moment: Moment) -> Plan[tuple[Any, ...]]:
+def _all(
+    writes: Sequence[Write[Any]], moment: Moment, *, lasting: bool = False
+) -> Plan[tuple[Any, ...]]:
     answers: list[Any] = []
     for write in writes:
-        answers += [(yield from plan_of(write, moment))]
+        answers += [(yield from plan_of(write, moment, lasting=lasting))]
     return tuple(answers)
+
+
+def _visit(writes: Sequence[Write[Any]]) -> Visit:
+    """Return what a guest does; it may have to wait unless all it does is to send plain jobs."""
+    messages = [message for w in writes if isinstance(w, Send) for message in w.messages]
+    only_sends = all(isinstance(write, Send) for write in writes)
+    keyed = any(m.unique_key is not None or m.order_on_wait == "skip" for m in messages)
+    return Visit(
+        plan=lambda moment: _all(writes, moment, lasting=True),
+        topics=_union(writes),
+        queues=tuple(message.queue for message in messages),
+        waits=keyed or not only_sends,
+    )
 
 
 def _union(writes: Sequence[Write[Any]]) -> tuple[Topic, ...]:

@@ -52,19 +52,63 @@ class _Given(msgspec.Struct, omit_defaults=True):
         )
 
 
-def send(messages: Sequence[Message], moment: Moment) -> Plan[Sent]:
-    """Accept messages, all or none, in their order."""
+class _Batch(NamedTuple):
+    """What one queue is sent.
+
+    Attributes:
+        queue: its name.
+        messages: in their order.
+        replaced: ids of jobs that take no room, as another message replaces them.
+        now: the time.
+        lasting: whether the transaction may be open for long.
+    """
+
+    queue: str
+    messages: Sequence[Message]
+    replaced: dict[str, None]
+    now: float
+    lasting: bool
+
+    @property
+    def staying(self) -> list[Message]:
+        """Those that take room."""
+        return [message for message in self.messages if message.id not in self.replaced]
+
+    def comes_due(self, message: Message) -> bool:
+        """Whether a message gets its turn in its group from whoever makes it ready when due.
+
+        In a transaction that lasts nobody shall wait for the group's row: so the job becomes due at
+        once, and the first claim after the commit gives it its turn. Not so one that others may
+        pass while it waits: they would.
+        """
+        return self.lasting and (
+            message.order_on_wait == "hold" or _run_at(message, self.now) is not None
+        )
+
+
+def send(messages: Sequence[Message], moment: Moment, *, lasting: bool = False) -> Plan[Sent]:
+    """Accept messages, all or none, in their order.
+
+    Args:
+        messages: the jobs to be.
+        moment: the time.
+        lasting: whether the transaction may be open for long. Then as little as can be is locked:
+            no queue with a limit, which may then be overstepped by what others have open, and no
+            group of an order key.
+    """
     _check(messages)
     now = moment.now
     queues: dict[str, list[Message]] = defaultdict(list)
     for message in messages:
         queues[message.queue].append(message)
     keyed = [message for message in messages if message.unique_key is not None]
-    locked = (yield from _lock_limited(sorted(queues))) if keyed else set[str]()
+    locks = keyed and not lasting
+    locked = (yield from _lock_limited(sorted(queues))) if locks else set[str]()
     replaced = (yield from _settle_conflicts(keyed, now)) if keyed else {}
-    groups = yield from _lock_groups(queues, locked, now)
-    for name in sorted(queues):
-        yield from _accept_all(name, queues[name], replaced, now, locked=name in locked)
+    batches = [_Batch(name, queues[name], replaced, now, lasting) for name in sorted(queues)]
+    groups = yield from _lock_groups(batches, locked)
+    for batch in batches:
+        yield from _accept_all(batch, locked=batch.queue in locked)
     yield from elect(groups)
     if keyed:
         # Those of the batch that others of it replace.
@@ -120,20 +164,21 @@ def _limited(queue: QueueRow) -> bool:
     return queue.max_depth is not None or queue.max_bytes is not None
 
 
-def _check_room(name: str, batch: Sequence[Message], now: float) -> Plan[None]:
+def _check_room(batch: _Batch) -> Plan[None]:
     """See that a batch fits into a queue, locked, so that no rival fills it meanwhile."""
-    yield do("queue_lock", name)
-    queue = yield from queue_row(name, now)
-    excess = _excess(queue, batch)
+    if not batch.lasting:
+        yield do("queue_lock", batch.queue)
+    queue = yield from queue_row(batch.queue, batch.now)
+    excess = _excess(queue, batch.staying)
     if excess > 0:
-        rate = drain_rate(queue.drain_rate, queue.drained, queue.drained_from, now)
+        rate = drain_rate(queue.drain_rate, queue.drained, queue.drained_from, batch.now)
         low, high = _RETRY_AFTER
         retry_after = min(high, max(low, excess / rate if rate else 1.0))
         message = (
-            f"queue {name!r} is full: {queue.depth} jobs, {queue.bytes} bytes; try again in"
+            f"queue {batch.queue!r} is full: {queue.depth} jobs, {queue.bytes} bytes; try again in"
             f" {retry_after:.1f} s, add workers, or raise its limit"
         )
-        raise QueueFull(message, name, retry_after)
+        raise QueueFull(message, batch.queue, retry_after)
 
 
 def _excess(queue: QueueRow, batch: Sequence[Message]) -> float:
@@ -151,40 +196,36 @@ def _excess(queue: QueueRow, batch: Sequence[Message]) -> float:
 # Jobs ---------------------------------------------------------------------------------------------
 
 
-def _lock_groups(
-    queues: dict[str, list[Message]], locked: set[str], now: float
-) -> Plan[list[tuple[int, str]]]:
+def _lock_groups(batches: Sequence[_Batch], locked: set[str]) -> Plan[list[tuple[int, str]]]:
     """Lock the groups of all the queues at once, behind those queues that have limits."""
-    keys = {
-        name: {m.order_key for m in batch if m.order_key is not None}
-        for name, batch in queues.items()
-    }
     groups: list[tuple[int, str]] = []
-    for name in sorted(name for name in queues if keys[name]):
-        queue = yield from queue_row(name, now)
-        if _limited(queue) and name not in locked:
-            yield do("queue_lock", name)
-            locked.add(name)
-        groups += [(queue.id, key) for key in keys[name]]
+    for batch in batches:
+        keyed = [m for m in batch.messages if not batch.comes_due(m)]
+        keys = {m.order_key for m in keyed if m.order_key is not None}
+        if not keys:
+            continue
+        queue = yield from queue_row(batch.queue, batch.now)
+        if _limited(queue) and batch.queue not in locked and not batch.lasting:
+            yield do("queue_lock", batch.queue)
+            locked.add(batch.queue)
+        groups += [(queue.id, key) for key in keys]
     return (yield from lock_groups(groups))
 
 
-def _accept_all(
-    name: str, batch: Sequence[Message], replaced: dict[str, None], now: float, *, locked: bool
-) -> Plan[None]:
+def _accept_all(batch: _Batch, *, locked: bool) -> Plan[None]:
     """Accept the messages of one queue."""
     if locked:
-        yield from _check_room(name, [m for m in batch if m.id not in replaced], now)
-    for chunk in _chunks(batch, now):
-        locked = yield from _accept(name, chunk, batch, replaced, now, locked=locked)
+        yield from _check_room(batch)
+    for chunk in _chunks(batch):
+        locked = yield from _accept(batch, chunk, locked=locked)
 
 
-def _chunks(batch: Sequence[Message], now: float) -> Iterable[list[_Given]]:
+def _chunks(batch: _Batch) -> Iterable[list[_Given]]:
     """Part a batch into what is sent as one document."""
     chunk: list[_Given] = []
     size = 0
-    for message in batch:
-        given = _given(len(chunk), message, now)
+    for message in batch.messages:
+        given = _given(len(chunk), message, batch)
         if len(chunk) == _CHUNK or (chunk and size + len(given.e) > _CHUNK_BYTES):
             yield chunk
             chunk, size = [], 0
@@ -195,16 +236,17 @@ def _chunks(batch: Sequence[Message], now: float) -> Iterable[list[_Given]]:
         yield chunk
 
 
-def _given(number: int, message: Message, now: float) -> _Given:
+def _given(number: int, message: Message, batch: _Batch) -> _Given:
     given = _Given(number, message.id, message.priority, message.task, _encode(message).decode())
     if message.delay is not None or message.run_at is not None:
-        run_at = now + (message.delay or 0.0) if message.run_at is None else message.run_at
-        given.r = run_at if run_at > now else None
+        given.r = _run_at(message, batch.now)
     if message.expires is not None or message.expires_after is not None:
         expires = message.expires
-        given.x = now + (message.expires_after or 0.0) if expires is None else expires
+        given.x = batch.now + (message.expires_after or 0.0) if expires is None else expires
     if message.order_key is not None:
         given.o, given.w = message.order_key, message.order_on_wait == "skip"
+        if given.r is None and batch.comes_due(message):
+            given.r = batch.now
     if message.retention is not None:
         given.k = _encode(message.retention).decode()
     given.a = message.attempt
@@ -212,26 +254,24 @@ def _given(number: int, message: Message, now: float) -> _Given:
     return given
 
 
-def _accept(
-    name: str,
-    chunk: list[_Given],
-    batch: Sequence[Message],
-    replaced: dict[str, None],
-    now: float,
-    *,
-    locked: bool,
-) -> Plan[bool]:
+def _run_at(message: Message, now: float) -> float | None:
+    """Return the moment that a message waits for, if it is still to come."""
+    run_at = now + (message.delay or 0.0) if message.run_at is None else message.run_at
+    return run_at if run_at > now else None
+
+
+def _accept(batch: _Batch, chunk: list[_Given], *, locked: bool) -> Plan[bool]:
     """Accept a chunk; return whether the queue is locked by now."""
     text = document(chunk)
     special = any(given.special for given in chunk)
     for _ in range(_ATTEMPTS):
-        rows = yield do("send", text, name, now, locked, not special)
+        rows = yield do("send", text, batch.queue, batch.now, locked, not special)
         if not rows:
-            yield do("queue_new", name, now)
+            yield do("queue_new", batch.queue, batch.now)
             continue
         ((_, is_open, accepted, first),) = rows
         if not is_open:
-            yield from _check_room(name, [m for m in batch if m.id not in replaced], now)
+            yield from _check_room(batch)
             locked = True
             continue
         if accepted < len(chunk):
@@ -239,7 +279,7 @@ def _accept(
         if special:
             yield do("send_special", text)
         return locked
-    raise EngineBusy(f"queue {name!r} changes all the time: nothing was written; try again")
+    raise EngineBusy(f"queue {batch.queue!r} changes all the time: nothing was written; try again")
 
 
 def _refuse_taken_id(chunk: Sequence[_Given], first: int | None) -> Plan[None]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from headrace.engine import Topic
 from headrace.engines.postgresql.address import Address
+from headrace.engines.postgresql.commits import Commits
 from headrace.engines.postgresql.hints import Hints
 from headrace.engines.postgresql.link import Link
 from headrace.engines.postgresql.reader import Reader
@@ -70,6 +72,7 @@ class Session:
         self._claimer = writer("claimer", synced=False)
         self._patient = writer("patient", lock_seconds=deadline)
         self._reader = Reader(lambda: self._connect(narrow=False), deadline)
+        self._commits = Commits(self._reader.look, hints.give, Ids().fraction, deadline)
         self._stop_watching = hints.watch("ready", self._claimer.look)
         hints.open(name)
         for one in (self._writer, self._claimer, self._patient, self._reader):
@@ -115,6 +118,10 @@ class Session:
         self._transactions.add(transaction)
         return transaction
 
+    def expect(self, transaction: str, topics: Iterable[Topic]) -> None:
+        """Give hints when a transaction of somebody else's is committed."""
+        self._commits.expect(transaction, topics)
+
     def look(self, look: Callable[[Link], T]) -> Reply[T]:
         """Look into the database on the reader's thread."""
         return self._reader.look(look)
@@ -126,6 +133,7 @@ class Session:
         for ending in [transaction.close() for transaction in list(self._transactions)]:
             with contextlib.suppress(HeadraceError):  # it came to an end of its own before
                 ending.wait()
+        self._commits.close()
         self._reader.close()
         self._stop_watching()
         for writer in (self._claimer, self._patient, self._writer):

@@ -14,6 +14,7 @@ from headrace.errors import (
     StorageCorrupt,
     StorageFull,
     StorageUnfit,
+    UsageError,
 )
 
 # https://www.postgresql.org/docs/15/errcodes-appendix.html
@@ -47,6 +48,25 @@ _TOLD: tuple[tuple[tuple[str, ...], type[HeadraceError], str], ...] = (
         "the database role may not do this ({}): grant it, or use another",
     ),
     (("3F000", "42P01"), EngineError, "the schema is not there ({}): open the engine again"),
+)
+_BUSY = "a rival held what was needed ({}): nothing was submitted; the transaction can go on"
+_TOLD_TO_HOST: tuple[tuple[tuple[str, ...], type[HeadraceError], str], ...] = (
+    (("25P01",), UsageError, "no transaction is open on it ({}): open one, and submit within it"),
+    (("25P02",), UsageError, "its transaction has failed before ({}): roll it back, and repeat it"),
+    (("25006",), UsageError, "its transaction only reads ({}): open one that writes"),
+    (
+        ("40001", "40P01"),
+        EngineBusy,
+        "a rival was faster ({}): roll the transaction back, and repeat all of it",
+    ),
+    (("55P03", "57014"), EngineBusy, _BUSY),
+    (("53100", "53200"), StorageFull, "the server has no room ({}): nothing was submitted"),
+    (
+        ("42501",),
+        StorageUnfit,
+        "its role may not use Headrace's tables ({}): grant it the privileges, or use another role",
+    ),
+    (("3F000", "42P01"), EngineError, "Headrace's schema is not there ({}): open the engine again"),
 )
 
 
@@ -99,6 +119,27 @@ def told(error: BaseException) -> HeadraceError:
         return EngineBusy(f"the server is away ({words}): nothing was written; try again")
     what = f"PostgreSQL: {words}" if isinstance(error, psycopg.Error) else f"unexpected: {error!r}"
     return EngineError(f"{what}; nothing was written")
+
+
+def told_to_host(error: BaseException, name: str) -> HeadraceError:
+    """Return what callers are told whose own connection failed, whatever its driver.
+
+    Args:
+        error: what was raised.
+        name: what the connection is.
+    """
+    wrapped = (error, getattr(error, "orig", None), error.__cause__)
+    states = (getattr(one, "sqlstate", None) for one in wrapped)
+    state = next((one for one in states if isinstance(one, str)), "")
+    words = first_line(error)
+    for known, kind, text in _TOLD_TO_HOST:
+        if state in known:
+            return kind(f"{name}: {text.format(words)}")
+    if state.startswith("22"):
+        return InvalidOption(f"PostgreSQL cannot keep this ({words}): nothing was submitted")
+    if isinstance(error, TimeoutError):
+        return EngineBusy(f"{name}: {_BUSY.format('its own time limit')}")
+    return EngineError(f"{name}: it failed ({words}): nothing was submitted")
 
 
 def first_line(error: BaseException) -> str:

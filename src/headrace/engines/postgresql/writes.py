@@ -26,15 +26,22 @@ from headrace.write import (
 )
 
 
-def plan_of(write: Write[Any], moment: Moment) -> Plan[Any]:  # noqa: PLR0911, C901 - one row a write
+def plan_of(  # noqa: PLR0911, C901 - one row a write
+    write: Write[Any], moment: Moment, *, lasting: bool = False
+) -> Plan[Any]:
     """Return the plan of a write.
+
+    Args:
+        write: the write.
+        moment: the time.
+        lasting: whether the transaction may be open for long, and others would wait.
 
     Raises:
         TypeError: there is no such write.
     """
     match write:
         case Send():
-            return sending.send(write.messages, moment)
+            return sending.send(write.messages, moment, lasting=lasting)
         case Settle():
             return settling.settle(write, moment)
         case Extend():

@@ -236,9 +236,12 @@ class SQLiteEngine:
 
     def adopt(self, connection: object) -> Tx:
         """Declared unsupported: POSIX locks forbid a second library on the same file."""
+        if isinstance(connection, Transaction):
+            return connection
         raise Unsupported(
             f"the SQLite engine cannot join the transaction of a {type(connection).__name__}: use"
-            " `ctx.transaction()`, whose execute() writes your tables in Headrace's file"
+            " `ctx.transaction()` or `app.engine.begin()`, whose execute() writes your tables in"
+            " Headrace's file, or use PostgreSQL"
         )
 
     # The queue ------------------------------------------------------------------------------------

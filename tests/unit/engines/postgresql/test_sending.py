@@ -127,3 +127,71 @@ def test_a_group_takes_its_members_in_the_order_of_their_transactions(
     assert labels([lease]) == ["a"]
     settle(engine, lease)
     assert labels(claim(engine, 5)) == ["b"]
+
+
+def test_a_transaction_that_lasts_keeps_nobody_waiting(
+    engine: PostgreSQLEngine, link: Link
+) -> None:
+    apply(engine, LimitQueue("default", QueueLimits(max_depth=10)))
+    send(engine, "first", order_key="g")
+    (lease,) = claim(engine)
+    begun(
+        link,
+        lambda moment: sending(
+            [message("a", order_key="g"), message("b", order_key="h", delay=5)],
+            moment,
+            lasting=True,
+        ),
+    )
+    settle(engine, lease)
+    send(engine, "c", order_key="g")
+    (other,) = claim(engine)
+    assert labels([other]) == ["c"]
+    link.say("commit")
+    assert labels(claim(engine)) == []
+    assert state(engine, "a") is State.READY
+    assert state(engine, "b") is State.SCHEDULED
+    settle(engine, other)
+    assert labels(claim(engine)) == ["a"]
+
+
+@pytest.mark.parametrize("before", ["g", None])
+def test_a_group_that_a_lasting_transaction_is_alone_in_has_its_turn(
+    engine: PostgreSQLEngine, link: Link, before: str | None
+) -> None:
+    send(engine, "first", order_key=before)
+    (lease,) = claim(engine)
+    begun(link, lambda m: sending([message("a", order_key="g")], m, lasting=True))
+    settle(engine, lease)  # the group is over, as far as anybody sees
+    link.say("commit")
+    (lease,) = claim(engine)
+    assert labels([lease]) == ["a"]
+    settle(engine, lease)
+    send(engine, "b", order_key="g")
+    assert labels(claim(engine)) == ["b"]
+
+
+def test_a_transaction_that_lasts_oversteps_a_limit_only_with_others(
+    engine: PostgreSQLEngine, link: Link
+) -> None:
+    apply(engine, LimitQueue("default", QueueLimits(max_depth=2)))
+    send(engine, "a")
+    with pytest.raises(QueueFull):
+        begun(link, lambda m: sending([message("b"), message("c")], m, lasting=True))
+    link.rollback()
+    begun(link, lambda m: sending([message("b", order_key="g")], m, lasting=True))
+    send(engine, "c")
+    link.say("commit")
+    assert depth(engine).depth == 3
+    with pytest.raises(QueueFull):
+        send(engine, "d")
+
+
+def test_a_job_that_others_may_pass_takes_its_turn_at_once(
+    engine: PostgreSQLEngine, link: Link
+) -> None:
+    first = message("a", order_key="g", order_on_wait="skip")
+    begun(link, lambda m: sending([first], m, lasting=True))
+    link.say("commit")
+    send(engine, "b", order_key="g", order_on_wait="skip")
+    assert labels(claim(engine)) == ["a"]

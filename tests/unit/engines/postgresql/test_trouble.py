@@ -1,9 +1,12 @@
 """What PostgreSQL's errors mean."""
 
+import re
+
+import asyncpg
 import psycopg
 import pytest
 
-from headrace.engines.postgresql.trouble import Kind, first_line, kind_of, told
+from headrace.engines.postgresql.trouble import Kind, first_line, kind_of, told, told_to_host
 from headrace.errors import (
     DuplicateJob,
     EngineBusy,
@@ -13,6 +16,7 @@ from headrace.errors import (
     StorageCorrupt,
     StorageFull,
     StorageUnfit,
+    UsageError,
 )
 
 errors = psycopg.errors
@@ -66,3 +70,33 @@ def test_callers_are_told_their_own_errors_and_no_data() -> None:
     assert told(refused) is refused
     assert first_line(ValueError("what\nDETAIL: the whole row")) == "what"
     assert first_line(ValueError()) == "ValueError"
+
+
+class _Wrapped(Exception):
+    """Has a driver's error in it, as SQLAlchemy's errors do."""
+
+    def __init__(self, orig: Exception) -> None:
+        super().__init__("wrapped")
+        self.orig = orig
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (psycopg.errors.NoActiveSqlTransaction("none"), UsageError, "open one"),
+        (asyncpg.InFailedSQLTransactionError("failed"), UsageError, "roll it back"),
+        (_Wrapped(psycopg.errors.SerializationFailure("late")), EngineBusy, "repeat all of it"),
+        (asyncpg.DeadlockDetectedError("rival"), EngineBusy, "repeat all of it"),
+        (psycopg.errors.LockNotAvailable("held"), EngineBusy, "can go on"),
+        (asyncpg.DiskFullError("full"), StorageFull, "no room"),
+        (asyncpg.UntranslatableCharacterError("NUL"), InvalidOption, "cannot keep"),
+        (TimeoutError(), EngineBusy, "time limit"),
+        (ValueError("odd"), EngineError, r"it failed \(odd\)"),
+    ],
+)
+def test_callers_are_told_of_their_own_connections(
+    error: Exception, kind: type[Exception], words: str
+) -> None:
+    told = told_to_host(error, "their Connection")
+    assert type(told) is kind
+    assert re.search(words, str(told))
