@@ -12,6 +12,7 @@ from headrace.errors import (
     DuplicateJob,
     EngineError,
     HeadraceError,
+    InvalidOption,
     LeaseLost,
     QueueFull,
 )
@@ -20,6 +21,8 @@ from headrace.write import (
     CancelJobs,
     Changed,
     Delete,
+    Depart,
+    Departed,
     EditJobs,
     Extend,
     Extended,
@@ -71,6 +74,7 @@ _ANSWERS: dict[type[Write[Any]], Callable[[Any], Any]] = {
     EditJobs: _changed,
     Put: Stored,
     Delete: Stored,
+    Depart: lambda told: Departed(*told),
 }
 
 
@@ -99,6 +103,9 @@ def refusal(told: Sequence[Any]) -> HeadraceError:
         case ["lease-lost", ids]:
             jobs = ", ".join(sorted(ids))
             return LeaseLost(f"the lease of job {jobs} is lost: nothing was written")
+        case ["unreadable", job_id]:
+            text = f"job {job_id} cannot be read by this version: upgrade headrace, or purge it"
+            return InvalidOption(text)
         case ["conflict", key, expected, version]:
             found = f"version {version}" if version else "nothing"
             return Conflict(f"{key!r}: expected version {expected}, found {found}; load it again")

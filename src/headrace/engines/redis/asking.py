@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
+from headrace.cargo import MOVE_PREFIX, Keepsake, expiry
 from headrace.errors import InvalidOption
 from headrace.message import VERSION, Message
-from headrace.record import State
+from headrace.record import Failure, Record, State
 from headrace.write import (
     CancelJobs,
     Delete,
+    Depart,
     EditJobs,
     Extend,
     LimitQueue,
@@ -20,6 +22,7 @@ from headrace.write import (
     PurgeJobs,
     Put,
     Reclaim,
+    Restore,
     RetryJobs,
     Send,
     Settle,
@@ -50,7 +53,7 @@ def verbs_of(writes: Sequence[Write[Any]]) -> tuple[list[Verb], list[bytes]]:
     return [_verb(write, blobs) for write in writes], blobs
 
 
-def _verb(write: Write[Any], blobs: list[bytes]) -> Verb:  # noqa: PLR0911, C901 - one row a write
+def _verb(write: Write[Any], blobs: list[bytes]) -> Verb:  # noqa: PLR0911, PLR0912, C901 - one row a write
     match write:
         case Send():
             return ("send", facts_of(write.messages))
@@ -76,13 +79,24 @@ def _verb(write: Write[Any], blobs: list[bytes]) -> Verb:  # noqa: PLR0911, C901
             depth, size = _or_false(limits.max_depth), _or_false(limits.max_bytes)
             return ("limit", write.queue, depth, size)
         case Put():
-            blobs.append(write.value)
-            place = _FIRST_BLOB - 1 + len(blobs)
+            place = _beside(write.value, blobs)
             after = _or_false(write.expires_after)
             return ("put", write.key, place, _or_false(write.expect), after)
         case Delete():
             return ("delete", write.key, _or_false(write.expect))
+        case Depart():
+            return ("depart", write.key, write.limit, write.nbytes, MOVE_PREFIX, str(VERSION))
+        case Restore():
+            cargo = write.cargo
+            entries = [_kept(entry, blobs) for entry in cargo.entries]
+            return ("restore", cargo.token, [_restored(job) for job in cargo.jobs], entries)
     raise TypeError(f"{write!r:.200} is not a write this engine knows")
+
+
+def _beside(value: bytes, blobs: list[bytes]) -> int:
+    """Add a value to those beside the writes; return the number of the argument that it is."""
+    blobs.append(value)
+    return _FIRST_BLOB - 1 + len(blobs)
 
 
 def _or_false(value: float | None) -> float | bool:
@@ -134,4 +148,34 @@ def _settled(s: Settlement) -> Verb:
     run = (lease.message.id, lease.token, lease.claim, s.to, s.counted, result)
     if failure is None:
         return (*run, s.delay) if s.delay else run
-    return (*run, s.delay, failure.cause, _json(failure).decode())
+    return (*run, s.delay, failure.cause, _text(failure))
+
+
+def _kept(entry: Keepsake, blobs: list[bytes]) -> Verb:
+    return (entry.key, entry.version, _or_false(entry.expires), _beside(entry.value, blobs))
+
+
+def _restored(record: Record) -> Verb:
+    if record.state is State.RUNNING:
+        raise InvalidOption(f"job {record.id} runs: it cannot be restored before it ends")
+    ended, failure = record.state.terminal, record.failure
+    past = [(a.number, _text(a.failure), a.counted, a.ended_at) for a in record.history]
+    return (
+        _facts(record.message),
+        record.state,
+        record.accepted_at,
+        False if ended else _or_false(expiry(record)),
+        _or_false(record.run_at),
+        record.attempt,
+        record.lost,
+        _or_false(record.finished_at),
+        _or_false(record.kept_until),
+        failure.cause if ended and failure else False,
+        False if record.result is None else bytes(record.result).decode(),
+        _text(failure) if ended and failure else False,
+        past,
+    )
+
+
+def _text(failure: Failure) -> str:
+    return _json(failure).decode()

@@ -10,12 +10,14 @@ from headrace.record import State
 from headrace.write import (
     CancelJobs,
     Delete,
+    Depart,
     EditJobs,
     Extend,
     PauseQueue,
     PurgeJobs,
     Put,
     Reclaim,
+    Restore,
     RetryJobs,
     Send,
     Settle,
@@ -24,7 +26,9 @@ from headrace.write import (
 
 
 def accepts(writes: Sequence[Write[Any]]) -> bool:
-    """Return whether writes only take on new things, which a full server refuses."""
+    """Return whether writes take on new things, which a full server refuses."""
+    if any(isinstance(write, Restore) for write in writes):
+        return True
     return bool(writes) and all(isinstance(write, Send | Put) for write in writes)
 
 
@@ -52,6 +56,8 @@ def _topics(write: Write[Any]) -> tuple[Topic, ...]:
             return ("finished", "ready", "cancel")
         case Put() | Delete():
             return ("stored",)
+        case Depart() | Restore():
+            return ("stored", "finished", "ready")
     return ()
 
 
@@ -62,6 +68,8 @@ def ids_of(writes: Sequence[Write[Any]]) -> list[str]:
         match write:
             case Send():
                 ids += (message.id for message in write.messages)
+            case Restore():
+                ids += (record.id for record in write.cargo.jobs)
             case Settle():
                 ids += (settlement.lease.job_id for settlement in write.settlements)
             case Extend():

@@ -39,6 +39,7 @@ _GUARANTEES = {
     },
 }
 _COMMON = {
+    "effects in ctx.transaction()": "not supported",
     "delivery": "at least once",
     "order": "by priority, then acceptance; order keys one after another",
     "clock": "the server's wall clock: a step of it lengthens or shortens leases",

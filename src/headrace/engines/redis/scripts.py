@@ -10,7 +10,7 @@ _FOLDER = files("headrace.engines.redis") / "lua"
 
 # What is put in front of a script: the shared parts it calls.
 _LIFE = ("unit", "life")
-_ALL = ("unit", "life", "writes")
+_ALL = ("unit", "life", "writes", "moving")
 _TELL = ("unit", "life", "telling")
 
 _REFUSED_WHEN_FULL = "#!lua"

@@ -4,7 +4,7 @@
 
 local queue_names, limit, seconds, claim, quoted = unpack(cmsgpack.unpack(ARGV[2]))
 local note = key('note:' .. header[3])
-local run, floor = header[4], header[5]
+local run = header[4]
 
 local function leases_of(ids)
   local envelopes, parts = read_many(key('message:'), ids), {}
@@ -81,16 +81,14 @@ local function pick_shares()
   end
 end
 
--- Tokens grow by one with each claim, and begin anew at this server's microseconds whenever it is
--- not the server that gave the last one: one that lost its latest writes never repeats a token.
+-- Tokens grow by one with each claim.
 local function next_token()
-  local token = tonumber(meta_of('token')) or 0
+  local token = highest_token() + 1
   if meta_of('run') ~= run then
     meta.run = run
-    token = math.max(token, floor, microseconds)
   end
-  meta.token = string.format('%.0f', token + 1)
-  return token + 1
+  meta.token = string.format('%.0f', token)
+  return token
 end
 
 if not pick_suspect() then

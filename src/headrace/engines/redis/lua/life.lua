@@ -72,11 +72,11 @@ local function failure_text(cause, message)
   return cjson.encode({cause = cause, message = message})
 end
 
--- Adds a run that did not succeed to a job's history.
-local function tell(job, number, failure, counted)
+-- Adds a run that did not succeed to a job's history; it ended now, unless something else is said.
+local function tell(job, number, failure, counted, ended_at)
   local list = histories[job[ID]] or {}
   list[#list + 1] = string.format('{"number":%d,"ended_at":%.17g,"counted":%s,"failure":%s}',
-    number, now, counted and 'true' or 'false', failure)
+    number, ended_at or now, counted and 'true' or 'false', failure)
   histories[job[ID]] = list
 end
 
@@ -129,7 +129,7 @@ local function erase(job)
   local id = job[ID]
   touch(job)
   erased[#erased + 1] = {job = job, was = was[id]}
-  results[id], failures[id], histories[id] = nil, nil, nil
+  texts[id], results[id], failures[id], histories[id] = nil, nil, nil, nil
   jobs[id], stored[id], was[id] = false, false, nil
 end
 
@@ -143,6 +143,16 @@ local function end_late(job)
   finish(job, 'dead', 'expired',
     failure_text('expired', 'it was not started before it expired'))
   count_up('expired', 1)
+end
+
+-- Returns a token that none handed out exceeds. They begin anew at this server's microseconds whenever
+-- it is not the server that gave the last one: one that lost its latest writes never repeats a token.
+local function highest_token()
+  local token = tonumber(meta_of('token')) or 0
+  if meta_of('run') ~= header[4] then
+    token = math.max(token, header[5], microseconds)
+  end
+  return token
 end
 
 -- Ends jobs that are too late and makes due ones ready: in steps, and not for ever, because others
