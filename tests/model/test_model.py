@@ -107,6 +107,10 @@ def test_redis_agrees_with_memory(redis: MakeEngine, seed: int) -> None:
         pytest.param("refuse('lease-lost', lost)", "", id="a strict settlement that is not"),
         pytest.param("forget_unit()\nend", "end", id="a unit that leaves something behind"),
         pytest.param("[job[STATE]] - 1", "[job[STATE]]", id="counts that only grow"),
+        pytest.param(
+            "waits(job[STATE]) and is_paused(job)", "waits(job[STATE])", id="open queues torn"
+        ),
+        pytest.param("group and held[group])", "false)", id="groups torn apart by a departure"),
         pytest.param("postpone(jobs[id], now)", "touch(jobs[id])", id="due jobs forgotten"),
     ],
 )

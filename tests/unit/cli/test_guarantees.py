@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.redis import RedisEngine
 from headrace.testing.steps import PATIENCE
+from tests.redis_server import server
 from tests.unit.cli.conftest import Shop, Terminal
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "protocol.md"
@@ -41,3 +43,24 @@ def test_the_memory_engine_promises_nothing() -> None:
     engine = MemoryEngine()
     engine.open().wait(PATIENCE)
     assert engine.inspect().wait(PATIENCE).guarantee == promised("`memory:`")
+
+
+@pytest.mark.parametrize(
+    ("setting", "settings"),
+    [
+        ("appendfsync always", {"appendfsync": "always"}),
+        ("appendfsync everysec", {"appendfsync": "everysec"}),
+        ("appendonly no", {"appendonly": "no"}),
+    ],
+)
+def test_redis_promises_what_its_settings_give(setting: str, settings: dict[str, str]) -> None:
+    with server(**settings) as served:
+        engine = RedisEngine(served.url, allow_volatile_server=True)
+        engine.open().wait(PATIENCE)
+        found = engine.inspect().wait(PATIENCE).guarantee
+        engine.close().wait(PATIENCE)
+    row = promised(setting)
+    loss = "survives the loss of the machine"
+    assert len(row) == 4
+    assert found[loss].startswith("no")
+    assert {k: v for k, v in row.items() if k != loss}.items() <= found.items()

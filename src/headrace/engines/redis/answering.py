@@ -83,7 +83,7 @@ def _answer(write: Write[Any], told: Any) -> Any:
     return None if answer is None else answer(told)
 
 
-def refusal(told: Sequence[Any]) -> HeadraceError:
+def refusal(told: Sequence[Any]) -> HeadraceError:  # noqa: PLR0911 - one row a refusal
     """Return why the script refused a write."""
     match told:
         case ["id-taken", job_id]:

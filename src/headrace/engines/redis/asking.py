@@ -38,6 +38,9 @@ _FIRST_BLOB = 3  # after the header and the list of writes
 # The facts of a message without options, but for its name, its place and its priority.
 _PLAIN = (None, None, None, None, None, False, None, False, None, None, None, ())
 
+# What of a message can be read: its version, and the fields that there are.
+_READABLE = dict.fromkeys(Message.__struct_fields__, True) | {"v": VERSION}
+
 pack = msgspec.msgpack.Encoder().encode
 _json = msgspec.json.Encoder().encode
 
@@ -85,7 +88,7 @@ def _verb(write: Write[Any], blobs: list[bytes]) -> Verb:  # noqa: PLR0911, PLR0
         case Delete():
             return ("delete", write.key, _or_false(write.expect))
         case Depart():
-            return ("depart", write.key, write.limit, write.nbytes, MOVE_PREFIX, str(VERSION))
+            return ("depart", write.key, write.limit, write.nbytes, MOVE_PREFIX, _READABLE)
         case Restore():
             cargo = write.cargo
             entries = [_kept(entry, blobs) for entry in cargo.entries]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from headrace.cargo import MOVE_PREFIX
 from headrace.engine import Topic
 from headrace.record import State
 from headrace.write import (
@@ -26,10 +27,17 @@ from headrace.write import (
 
 
 def accepts(writes: Sequence[Write[Any]]) -> bool:
-    """Return whether writes take on new things, which a full server refuses."""
+    """Return whether writes take on new things, which a full server refuses.
+
+    What a move remembers of itself is none: it makes room.
+    """
     if any(isinstance(write, Restore) for write in writes):
         return True
-    return bool(writes) and all(isinstance(write, Send | Put) for write in writes)
+    return bool(writes) and all(
+        isinstance(write, Send)
+        or (isinstance(write, Put) and not write.key.startswith(MOVE_PREFIX))
+        for write in writes
+    )
 
 
 def repeatable(writes: Sequence[Write[Any]]) -> bool:
@@ -50,14 +58,12 @@ def _topics(write: Write[Any]) -> tuple[Topic, ...]:
             s.to is State.SUCCEEDED and s.lease.message.order_key is None for s in write.settlements
         ):
             return ("finished",)
-        case Settle() | Reclaim() | PurgeJobs():
+        case Settle() | Reclaim() | PurgeJobs() | Depart() | Restore():
             return ("finished", "ready")
         case CancelJobs():
             return ("finished", "ready", "cancel")
         case Put() | Delete():
             return ("stored",)
-        case Depart() | Restore():
-            return ("stored", "finished", "ready")
     return ()
 
 

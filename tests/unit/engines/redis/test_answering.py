@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import pytest
 
+from headrace.cargo import Cargo
 from headrace.engines.redis.answering import answers_to, refusal
 from headrace.engines.redis.asking import pack
-from headrace.errors import Conflict, DuplicateJob, EngineError, LeaseLost, QueueFull
+from headrace.errors import (
+    Conflict,
+    DuplicateJob,
+    EngineError,
+    InvalidOption,
+    LeaseLost,
+    QueueFull,
+)
 from headrace.record import Failure, State
 from headrace.write import (
     CancelJobs,
     Changed,
+    Depart,
+    Departed,
     Extend,
     Extended,
     PauseQueue,
     Put,
     Reclaim,
     Reclaimed,
+    Restore,
     Send,
     Sent,
     Settle,
@@ -35,6 +46,8 @@ WRITES = {
     ),
     Put("k", b""): (3, Stored(3)),
     PauseQueue("q"): (False, None),
+    Depart("k", 1, 1): ([1, 0], Departed(jobs=1)),
+    Restore(Cargo()): (False, None),
 }
 
 
@@ -56,6 +69,7 @@ def test_a_refusal_is_raised() -> None:
         (["lease-lost", ["b", "a"]], LeaseLost, "job a, b is lost"),
         (["conflict", "k", 1, 0], Conflict, "expected version 1, found nothing"),
         (["conflict", "k", 1, 2], Conflict, "found version 2"),
+        (["unreadable", "id-1"], InvalidOption, "id-1 cannot be read"),
         (["news"], EngineError, "unknown here"),
     ],
 )

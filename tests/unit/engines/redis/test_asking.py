@@ -6,9 +6,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from headrace.cargo import Cargo, Keepsake
 from headrace.engines.redis.asking import facts_of, pack, verbs_of
 from headrace.errors import InvalidOption
-from headrace.record import Failure, QueueLimits, State
+from headrace.record import Attempt, Failure, QueueLimits, Record, State
 from headrace.testing.steps import message
 from headrace.write import (
     CancelJobs,
@@ -18,6 +19,7 @@ from headrace.write import (
     PauseQueue,
     Put,
     Reclaim,
+    Restore,
     Send,
     Settle,
     Settlement,
@@ -112,3 +114,56 @@ def test_what_is_no_write_is_refused() -> None:
 
     with pytest.raises(TypeError, match="Strange"):
         verbs_of([Strange()])
+
+
+def restored(job: Record) -> tuple[object, ...]:
+    ((_, token, (facts,), _),), _ = verbs_of([Restore(Cargo(token=7, jobs=(job,)))])
+    assert token == 7
+    assert facts[0] == facts_of([job.message])[0]
+    return tuple(facts[1:])
+
+
+def test_a_job_that_waits_arrives_with_its_moments() -> None:
+    failure = Failure(cause="error")
+    job = Record(
+        message=message("a", expires_after=5.0),
+        state=State.SCHEDULED,
+        accepted_at=1.0,
+        run_at=3.0,
+        attempt=1,
+        lost=2,
+        failure=failure,
+        history=(Attempt(number=1, ended_at=2.0, failure=failure, counted=False),),
+    )
+    past = [(1, '{"cause":"error"}', False, 2.0)]
+    assert restored(job) == (
+        "scheduled", 1.0, 6.0, 3.0, 1, 2, False, False, False, False, False, past
+    )  # fmt: skip
+
+
+def test_a_finished_job_arrives_with_its_end() -> None:
+    ended = Record(
+        message=message("a", expires=9.0),
+        state=State.DEAD,
+        accepted_at=1.0,
+        finished_at=2.0,
+        kept_until=4.0,
+        failure=Failure(cause="expired"),
+        result=msgspec.Raw(b"null"),
+    )
+    assert restored(ended)[1:] == (
+        1.0, False, False, 0, 0, 2.0, 4.0, "expired", "null", '{"cause":"expired"}', []
+    )  # fmt: skip
+
+
+def test_entries_arrive_beside_the_writes() -> None:
+    cargo = Cargo(entries=(Keepsake("k", b"\xff", 3), Keepsake("l", b"2", 1, 5.0)))
+    verbs, blobs = verbs_of([Put("a", b"1"), Restore(cargo)])
+    assert verbs[1] == ("restore", 0, [], [("k", 3, False, 4), ("l", 1, 5.0, 5)])
+    assert blobs == [b"1", b"\xff", b"2"]
+
+
+def test_a_running_job_does_not_arrive() -> None:
+    job = Record(message=message("a"), state=State.RUNNING, accepted_at=1.0)
+    with pytest.raises(InvalidOption, match="runs"):
+        restored(job)

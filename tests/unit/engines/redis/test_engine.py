@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from headrace.cargo import MOVE_PREFIX, Cargo, Keepsake, unpack
 from headrace.clock import SystemClock
 from headrace.engines.redis import RedisEngine
 from headrace.engines.redis.reader import Asker
-from headrace.errors import ConfigError, EngineError, Unsupported
+from headrace.errors import ConfigError, EngineError, InvalidOption, StorageFull, Unsupported
 from headrace.message import Message
 from headrace.record import State
 from headrace.testing import ManualClock
@@ -30,9 +31,23 @@ from headrace.testing.steps import (
     settle,
     state,
 )
-from headrace.write import CancelJobs, EditJobs, PurgeJobs, Put, Send
+from headrace.write import (
+    CancelJobs,
+    Delete,
+    Depart,
+    Departed,
+    EditJobs,
+    PauseQueue,
+    PurgeJobs,
+    Put,
+    Restore,
+    RetryJobs,
+    Send,
+)
+from tests.redis_server import server
 
 PATIENCE = 10.0
+OUT = f"{MOVE_PREFIX}out/1"
 
 
 @pytest.fixture
@@ -181,3 +196,116 @@ def test_a_forked_child_has_connections_of_its_own(engine: RedisEngine) -> None:
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert (depth(engine).ready, depth(engine).running) == (1, 1)
+
+
+# Moving -------------------------------------------------------------------------------------------
+
+
+def unload(engine: RedisEngine, *writes: Send | Put, limit: int = 100) -> Cargo:
+    """Let jobs depart in one commit with other writes, and take them out of the store."""
+    depart = Depart(OUT, limit, 1 << 22)
+    commit(engine, *writes, PauseQueue("default"), depart)
+    entry = engine.load(OUT).wait(PATIENCE)
+    assert entry is not None
+    apply(engine, Delete(OUT))
+    return unpack(entry.value)
+
+
+def test_what_departs_leaves_nothing_but_the_frame(engine: RedisEngine, asker: Asker) -> None:
+    fields = {"order_key": "g", "tags": ("t",), "expires_after": 60.0}
+    send(engine, "a", "b", unique_key=None, **fields)
+    settle(engine, claim_one(engine), result=msgspec.Raw(b"[]"))
+    send(engine, "c", unique_key="k", delay=5.0, **fields)
+    assert labels(unload(engine).jobs) == ["b", "c"]
+    assert labels(unload(engine).jobs) == ["a"]
+    left = {key for key in keys_left(asker, engine) if not key.startswith("note:")}
+    assert left == {"meta", "queue:default", "queues"}
+
+
+def test_what_a_commit_sends_may_depart_in_it(engine: RedisEngine, asker: Asker) -> None:
+    send(engine, "a", "z")
+    cargo = unload(engine, Send((message("b", unique_key="k"),)), limit=2)
+    assert labels(cargo.jobs) == ["a", "z"]
+    cargo = unload(engine, Send((message("c", order_key="g", tags=("t",)),)))
+    assert labels(cargo.jobs) == ["b", "c"]
+    cargo = unload(engine, Put("n", b"new"))
+    assert cargo.entries == (Keepsake("n", b"new", 1),)
+    left = {key for key in keys_left(asker, engine) if not key.startswith("note:")}
+    assert left == {"meta", "queue:default", "queues"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        b'{"v":1',
+        b"[]",
+        b'{"v":1,"id":7,"task":"noop","body":{}}',
+        b'{"v":2,"id":"%s","task":"noop","body":{}}',
+        b'{"v":1,"id":"%s","task":"noop","body":{},"news":1}',
+    ],
+)
+def test_what_cannot_be_read_does_not_depart(
+    engine: RedisEngine, asker: Asker, text: bytes | None
+) -> None:
+    send(engine, "a", "b")
+    place = f"{engine.address.key}:message:{job_id('b')}"
+    own = (text or b"").replace(b"%s", job_id("b").encode())
+    asker.call(("DEL", place) if text is None else ("SET", place, own))
+    with pytest.raises(InvalidOption, match="upgrade headrace"):
+        unload(engine)
+    assert depth(engine).ready == 2
+    assert engine.load(OUT).wait(PATIENCE) is None
+
+
+def test_a_message_keeps_its_text_but_for_what_holds_no_more(engine: RedisEngine) -> None:
+    body = msgspec.Raw(b'{"priority":[1.0, {}],"expires":"},\\"priority\\":7,\\\\"}')
+    kept = {"headers": {"k": ",{"}, "tags": ("}", '"')}
+    apply(engine, Send((message("a", priority=4, expires_after=9.0, body=body, **kept),)))
+    settle(engine, claim_one(engine), State.DEAD)
+    apply(engine, RetryJobs((job_id("a"),)))
+    apply(engine, EditJobs((job_id("a"),), priority=-8))
+    (job,) = unload(engine).jobs
+    assert job.message == message("a", priority=-8, body=body, **kept)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 255, 256, 100_001])
+def test_every_value_departs_as_it_is(engine: RedisEngine, size: int) -> None:
+    value = (bytes(range(256)) * (size // 256 + 1))[:size]
+    apply(engine, Put('k"/\x00é', value))
+    assert [entry.value for entry in unload(engine).entries] == [value]
+
+
+def test_a_load_ends_where_it_becomes_too_heavy(engine: RedisEngine) -> None:
+    for name in "abc":
+        apply(engine, Put(name, b"x" * 3000))
+    assert apply(engine, Depart(OUT, 9, 9000)) == Departed(entries=2)
+
+
+def test_very_many_jobs_depart_and_arrive(engine: RedisEngine) -> None:
+    names = [f"{n}" for n in range(9000)]
+    send(engine, *names, order_key="g")
+    cargo = unload(engine, limit=9000)
+    assert depth(engine).depth == 0
+    commit(engine, Restore(cargo), PauseQueue("default", paused=False))
+    assert depth(engine).ready == 9000
+    assert labels(claim(engine, 5)) == ["0"]
+
+
+def test_a_full_server_lets_jobs_go_and_takes_none_in() -> None:
+    with server() as served:
+        engine = RedisEngine(served.url)
+        engine.open().wait(PATIENCE)
+        send(engine, "a")
+        with served.client() as client:
+            client.config_set("maxmemory", 1)
+            apply(engine, Put(f"{MOVE_PREFIX}to", b"there"))
+            cargo = unload(engine)
+            assert labels(cargo.jobs) == ["a"]
+            for writes in ([Restore(cargo)], [Restore(cargo), PauseQueue("default", paused=False)]):
+                with pytest.raises(StorageFull):
+                    commit(engine, *writes)
+            client.config_set("maxmemory", 0)
+        apply(engine, Restore(cargo))
+        assert state(engine, "a") is State.READY
+        engine.close().wait(PATIENCE)

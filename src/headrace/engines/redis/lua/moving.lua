@@ -39,11 +39,25 @@ local function members_without(json, names)
   return members
 end
 
+-- Returns the fields of a job's message, if `known`, the version and its fields, can read it.
+local function fields_of(job, json, known)
+  local done, fields = pcall(cjson.decode, json or '')
+  if not done or type(fields) ~= 'table' then
+    return false
+  end
+  for name in pairs(fields) do
+    if not known[name] then
+      return false
+    end
+  end
+  return fields.v == known.v and fields.id == job[ID] and fields.task == job[TASK] and fields
+end
+
 -- Returns the envelope of a job with the priority that holds, and no expiry that holds no more.
-local function cargo_message(job, json)
+local function cargo_message(job, json, fields)
   local ageless = waits(job[STATE]) and not job[EXPIRES]
-  local expired = ageless and string.find(json, '"expires', 1, true)
-  if job[PRIORITY] == 0 and not expired and not string.find(json, '"priority"', 1, true) then
+  if (fields.priority or 0) == job[PRIORITY]
+    and not (ageless and (fields.expires or fields.expires_after)) then
     return json
   end
   local members = members_without(json,
@@ -81,16 +95,16 @@ local function failure_of(job, past)
 end
 
 -- Returns a job as JSON, as `cargo.py` reads it.
-local function record_of(job, version)
+local function record_of(job, known)
   local id = job[ID]
   local message = text_about('message:', texts, id)
-  -- Python writes the version first.
-  if not message or string.match(message, '^{"v":(%d+),') ~= version then
+  local fields = fields_of(job, message, known)
+  if not fields then
     refuse('unreadable', id)
   end
   local past = history_of(id)
   local members = {
-    '"message":' .. cargo_message(job, message), '"state":"' .. job[STATE] .. '"',
+    '"message":' .. cargo_message(job, message, fields), '"state":"' .. job[STATE] .. '"',
     '"accepted_at":' .. text_of(job[ACCEPTED]), '"attempt":' .. text_of(job[ATTEMPT]),
     '"lost":' .. text_of(job[LOST]), '"history":[' .. table.concat(past, ',') .. ']',
   }
@@ -266,10 +280,10 @@ end
 
 -- The two writes -----------------------------------------------------------------------------------
 
-local function depart(name, limit, nbytes, staying, version)
+local function depart(name, limit, nbytes, staying, known)
   local all, waiting = count_live()
   local leaving, names = movable(limit, waiting), {}
-  local records = load_up(leaving, limit, nbytes, function(job) return record_of(job, version) end)
+  local records = load_up(leaving, limit, nbytes, function(job) return record_of(job, known) end)
   if #records == 0 and all == 0 then
     names = movable_entries(limit, staying)
   end
