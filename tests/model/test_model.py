@@ -18,7 +18,7 @@ from headrace.engines.memory import MemoryEngine
 from headrace.engines.postgresql import PostgreSQLEngine
 from headrace.engines.redis import RedisEngine
 from headrace.engines.sqlite import SQLiteEngine
-from headrace.errors import EngineError
+from headrace.errors import DuplicateJob, EngineError
 from headrace.testing import ManualClock
 from headrace.testing.model import Rivals
 from headrace.testing.script import Dice
@@ -118,7 +118,7 @@ def test_a_bug_planted_in_the_scripts_is_found(
     redis: MakeEngine, monkeypatch: pytest.MonkeyPatch, passage: str, bug: str
 ) -> None:
     plant(monkeypatch, passage, bug)
-    with pytest.raises((AssertionError, EngineError)):
+    with pytest.raises((AssertionError, EngineError, DuplicateJob)):
         go_through(redis, range(20), 120)
 
 

@@ -227,28 +227,35 @@ end
 
 local SIGNS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 
--- Returns bytes as base64: three of them are two pairs of signs.
-local function base64(bytes)
-  local pairs_of_signs, out = {}, {}
+-- Returns every pair of signs, by its number: three bytes are two pairs.
+local function pairs_of_signs()
+  local found = {}
   for number = 0, 4095 do
     local high, low = math.floor(number / 64) + 1, number % 64 + 1
-    pairs_of_signs[number] = string.sub(SIGNS, high, high) .. string.sub(SIGNS, low, low)
+    found[number] = string.sub(SIGNS, high, high) .. string.sub(SIGNS, low, low)
   end
+  return found
+end
+
+-- Returns bytes as base64.
+local function base64(bytes, two_signs)
+  local out, count = {}, 0
   local missing = -#bytes % 3
   local whole = bytes .. string.rep('\0', missing)
   for at = 1, #whole, 3 do
     local a, b, c = string.byte(whole, at, at + 2)
     local low = b % 16
-    out[#out + 1] = pairs_of_signs[a * 16 + (b - low) / 16]
-    out[#out + 1] = pairs_of_signs[low * 256 + c]
+    out[count + 1] = two_signs[a * 16 + (b - low) / 16]
+    out[count + 2] = two_signs[low * 256 + c]
+    count = count + 2
   end
   return string.sub(table.concat(out), 1, -1 - missing) .. string.rep('=', missing)
 end
 
-local function keepsake_of(name)
+local function keepsake_of(name, two_signs)
   local version, expires, value = unpack(entry_of(name))
   return string.format('{"key":%s,"value":"%s","version":%.0f%s}', cjson.encode(name),
-    base64(value), version, expires and ',"expires":' .. text_of(expires) or '')
+    base64(value, two_signs), version, expires and ',"expires":' .. text_of(expires) or '')
 end
 
 -- Returns the first names of entries, but for those of the move itself.
@@ -282,12 +289,12 @@ end
 
 local function depart(name, limit, nbytes, staying, known)
   local all, waiting = count_live()
-  local leaving, names = movable(limit, waiting), {}
+  local leaving, names, two_signs = movable(limit, waiting), {}, nil
   local records = load_up(leaving, limit, nbytes, function(job) return record_of(job, known) end)
   if #records == 0 and all == 0 then
-    names = movable_entries(limit, staying)
+    names, two_signs = movable_entries(limit, staying), pairs_of_signs()
   end
-  local keepsakes = load_up(names, limit, nbytes, keepsake_of)
+  local keepsakes = load_up(names, limit, nbytes, function(at) return keepsake_of(at, two_signs) end)
   if #records + #keepsakes == 0 then
     return {0, 0}
   end
