@@ -40,6 +40,11 @@ def accepts(writes: Sequence[Write[Any]]) -> bool:
     )
 
 
+def moves(writes: Sequence[Write[Any]]) -> bool:
+    """Return whether something leaves or arrives with writes."""
+    return any(isinstance(write, Depart | Restore) for write in writes)
+
+
 def repeatable(writes: Sequence[Write[Any]]) -> bool:
     """Return whether doing writes twice does no harm: a lease is good for one settlement."""
     return all(isinstance(write, Settle | Extend | Reclaim) for write in writes)

@@ -18,7 +18,7 @@ from headrace.engines.redis.hints import Hints
 from headrace.engines.redis.link import Away, Link
 from headrace.engines.redis.reader import Asker
 from headrace.engines.redis.request import Request
-from headrace.engines.redis.scripts import ACCEPT, COMMIT, LEASE, MAINTAIN
+from headrace.engines.redis.scripts import ACCEPT, ARRIVE, COMMIT, DEPART, LEASE, MAINTAIN, Script
 from headrace.engines.redis.session import Session
 from headrace.errors import EngineClosed, EngineError, Unsupported
 from headrace.ids import Ids
@@ -195,7 +195,7 @@ class RedisEngine:
             return Reply.failed(error)
         return self._put(
             self._request(
-                ACCEPT if concerns.accepts(writes) else COMMIT,
+                _script_for(writes),
                 body,
                 lambda told: answering.answers_to(writes, told),
                 blobs=blobs,
@@ -353,6 +353,12 @@ class RedisEngine:
         return Reply.failed(
             Unsupported(f"no backup to {target}: copy the server's own files (BGSAVE, its AOF)")
         )
+
+
+def _script_for(writes: Sequence[Write[Any]]) -> Script:
+    if concerns.moves(writes):
+        return ARRIVE if concerns.accepts(writes) else DEPART
+    return ACCEPT if concerns.accepts(writes) else COMMIT
 
 
 def _no_transactions() -> Unsupported:

@@ -10,7 +10,8 @@ _FOLDER = files("headrace.engines.redis") / "lua"
 
 # What is put in front of a script: the shared parts it calls.
 _LIFE = ("unit", "life")
-_ALL = ("unit", "life", "writes", "moving")
+_ALL = ("unit", "life", "writes")
+_MOVE = (*_ALL, "moving")
 _TELL = ("unit", "life", "telling")
 
 _REFUSED_WHEN_FULL = "#!lua"
@@ -41,6 +42,10 @@ ACCEPT = _script("commit", _ALL, when_full=False)
 """A commit that takes on new work."""
 COMMIT = _script("commit", _ALL)
 """A commit that ends or keeps work, which goes on when the memory is used up."""
+ARRIVE = _script("commit", _MOVE, when_full=False)
+"""A commit that takes in cargo; apart, because the others need not carry what moves need."""
+DEPART = _script("commit", _MOVE)
+"""A commit that lets jobs depart."""
 LEASE = _script("lease", _LIFE)
 MAINTAIN = _script("maintain", _LIFE)
 GET = _script("get", _TELL)
@@ -50,4 +55,4 @@ DEPTH = _script("depth", _LIFE)
 LOAD = _script("load", _LIFE)
 SCAN = _script("scan", _LIFE)
 
-SCRIPTS = (ACCEPT, COMMIT, LEASE, MAINTAIN, GET, STATES, FIND, DEPTH, LOAD, SCAN)
+SCRIPTS = (ACCEPT, COMMIT, ARRIVE, DEPART, LEASE, MAINTAIN, GET, STATES, FIND, DEPTH, LOAD, SCAN)

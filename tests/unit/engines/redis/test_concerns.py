@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headrace.cargo import MOVE_PREFIX, Cargo
-from headrace.engines.redis.concerns import accepts, ids_of, repeatable, topics_of
+from headrace.engines.redis.concerns import accepts, ids_of, moves, repeatable, topics_of
 from headrace.record import Failure, QueueLimits, Record, State
 from headrace.testing.steps import job_id, message
 from headrace.write import (
@@ -74,3 +74,9 @@ def test_only_new_things_are_refused_by_a_full_server() -> None:
 def test_what_a_lease_protects_may_be_repeated() -> None:
     assert repeatable([DONE, Extend((), 1.0), Reclaim("w", Failure(cause="x"))])
     assert not repeatable([DONE, SEND])
+
+
+def test_cargo_takes_the_longer_script() -> None:
+    assert moves([SEND, DEPARTURE])
+    assert moves([ARRIVAL])
+    assert not moves([SEND, DONE, Put("k", b"")])

@@ -34,7 +34,7 @@ def test_the_server_knows_them_by_the_same_hash(link: Link) -> None:
 @pytest.mark.parametrize("script", scripts.SCRIPTS)
 def test_only_new_work_is_refused_when_the_memory_is_used_up(script: scripts.Script) -> None:
     allowed = script.text.startswith("#!lua flags=allow-oom\n")
-    assert allowed is (script is not scripts.ACCEPT)
+    assert allowed is (script not in {scripts.ACCEPT, scripts.ARRIVE})
 
 
 def test_limits_are_those_of_every_engine() -> None:
