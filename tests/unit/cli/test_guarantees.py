@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.postgresql.inspecting import guarantee_of
 from headrace.testing.steps import PATIENCE
 from tests.unit.cli.conftest import Shop, Terminal
 
@@ -41,3 +42,28 @@ def test_the_memory_engine_promises_nothing() -> None:
     engine = MemoryEngine()
     engine.open().wait(PATIENCE)
     assert engine.inspect().wait(PATIENCE).guarantee == promised("`memory:`")
+
+
+@pytest.mark.parametrize(
+    ("row", "settings"),
+    [
+        ("`postgresql:`, one server", {}),
+        ("a synchronous standby", {"synchronous_standby_names": "a"}),
+        (
+            "an asynchronous standby",
+            {"synchronous_standby_names": "a", "synchronous_commit": "local"},
+        ),
+        ("`postgresql:`, `allow_unsafe_server`", {"fsync": "off"}),
+    ],
+)
+def test_a_postgresql_server_promises_by_its_settings(row: str, settings: dict[str, str]) -> None:
+    safe = {
+        "fsync": "on",
+        "full_page_writes": "on",
+        "synchronous_commit": "on",
+        "synchronous_standby_names": "",
+    }
+    found = guarantee_of(safe | settings)
+    assert promised(row).items() <= found.items()
+    shared = {"delivery", "order", "leases"}
+    assert found.keys() == promised(row).keys() | shared
