@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from headrace.engines.postgresql.life import elect, end_waiting, lock_groups
-from headrace.engines.postgresql.plan import Moment, Plan, do, document, texts
+from headrace.engines.postgresql.life import Group, elect, end_waiting, lock_groups
+from headrace.engines.postgresql.plan import Moment, Plan, array, do, document, texts
 from headrace.engines.postgresql.reading import drain_rate, is_id
 from headrace.errors import DuplicateJob, EngineBusy, InvalidOption, QueueFull
 from headrace.message import VERSION, Message
@@ -61,8 +61,9 @@ def send(messages: Sequence[Message], moment: Moment) -> Plan[Sent]:
         queues[message.queue].append(message)
     keyed = [message for message in messages if message.unique_key is not None]
     locked = (yield from _lock_limited(sorted(queues))) if keyed else set[str]()
-    replaced = (yield from _settle_conflicts(keyed, now)) if keyed else {}
-    groups = yield from _lock_groups(queues, locked, now)
+    groups = yield from _groups(queues, locked, now)
+    replaced = (yield from _settle_conflicts(keyed, groups, now)) if keyed else {}
+    yield from lock_groups(groups)
     for name in sorted(queues):
         yield from _accept_all(name, queues[name], replaced, now, locked=name in locked)
     yield from elect(groups)
@@ -151,22 +152,20 @@ def _excess(queue: QueueRow, batch: Sequence[Message]) -> float:
 # Jobs ---------------------------------------------------------------------------------------------
 
 
-def _lock_groups(
-    queues: dict[str, list[Message]], locked: set[str], now: float
-) -> Plan[list[tuple[int, str]]]:
-    """Lock the groups of all the queues at once, behind those queues that have limits."""
+def _groups(queues: dict[str, list[Message]], locked: set[str], now: float) -> Plan[list[Group]]:
+    """Return the groups of all the queues, and lock those queues that have limits before them."""
     keys = {
         name: {m.order_key for m in batch if m.order_key is not None}
         for name, batch in queues.items()
     }
-    groups: list[tuple[int, str]] = []
+    groups: list[Group] = []
     for name in sorted(name for name in queues if keys[name]):
         queue = yield from queue_row(name, now)
         if _limited(queue) and name not in locked:
             yield do("queue_lock", name)
             locked.add(name)
         groups += [(queue.id, key) for key in keys[name]]
-    return (yield from lock_groups(groups))
+    return groups
 
 
 def _accept_all(
@@ -252,8 +251,13 @@ def _refuse_taken_id(chunk: Sequence[_Given], first: int | None) -> Plan[None]:
 # Unique keys --------------------------------------------------------------------------------------
 
 
-def _settle_conflicts(keyed: Sequence[Message], now: float) -> Plan[dict[str, None]]:
+def _settle_conflicts(
+    keyed: Sequence[Message], groups: Sequence[Group], now: float
+) -> Plan[dict[str, None]]:
     """Take the keys, and end the jobs that held them, or refuse the batch.
+
+    The batch's own groups are locked together with those of the jobs that end: one after the other,
+    a rival might lock them the other way round.
 
     Returns:
         The ids of the replaced jobs, with those of the batch itself.
@@ -272,6 +276,8 @@ def _settle_conflicts(keyed: Sequence[Message], now: float) -> Plan[dict[str, No
             return dict.fromkeys(replaced)
         waiting = {held.seq: key for key, held in holders.items()}
         failure = Failure(cause=Cause.REPLACED, message="a newer job took its unique key")
+        rows = yield do("groups_of", array(waiting))
+        yield from lock_groups([*groups, *((queue, key) for queue, key in rows)])
         taken = yield from end_waiting(list(waiting), State.CANCELLED, failure, now)
         ended |= {waiting[seq]: holders[waiting[seq]] for seq in taken}
     raise EngineBusy("a unique key changes hands all the time: nothing was written; try again")
