@@ -100,8 +100,8 @@ class Rival:
 
     def run(self) -> None:
         """Do something, again and again."""
-        kinds = (self.send, self.work, self.work, self.change, self.look) * 2
-        kinds += (self.send, self.work, self.move)
+        kinds = [self.send] * 3 + [self.work] * 5 + [self.change] * 2 + [self.look] * 2
+        kinds += [self.move]
         try:
             for _ in range(STEPS):
                 self.dice.choice(kinds)()
