@@ -274,6 +274,11 @@ def _settle_conflicts(
         replaced = _replaced(keyed, ended | holders)
         if not missing:
             return dict.fromkeys(replaced)
+        if not holders:  # it may be the id that is taken, by a live job with another key
+            older = yield do("ids_taken", texts(missing.values()), 1 << 62)
+            for (taken,) in older:
+                text = f"a job with the id {taken} is there already: give each its own id"
+                raise DuplicateJob(text, taken)
         waiting = {held.seq: key for key, held in holders.items()}
         failure = Failure(cause=Cause.REPLACED, message="a newer job took its unique key")
         rows = yield do("groups_of", array(waiting))
