@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from headrace.cargo import MOVE_PREFIX, unpack
 from headrace.engines.postgresql import PostgreSQLEngine
 from headrace.engines.postgresql.address import Address
 from headrace.engines.postgresql.link import Link
@@ -18,11 +19,15 @@ from headrace.record import Failure, QueueLimits, State
 from headrace.testing.steps import PATIENCE, apply, claim, maintain, message
 from headrace.write import (
     CancelJobs,
+    Delete,
+    Depart,
     EditJobs,
     Extend,
     LimitQueue,
+    PauseQueue,
     PurgeJobs,
     Reclaim,
+    Restore,
     RetryJobs,
     Send,
     Settle,
@@ -91,10 +96,12 @@ class Rival:
         self.known = known
         self.holder = f"rival-{number}"
         self.failed: list[BaseException] = []
+        self.moved = 0
 
     def run(self) -> None:
         """Do something, again and again."""
-        kinds = (self.send, self.send, self.work, self.work, self.work, self.change, self.look)
+        kinds = [self.send] * 3 + [self.work] * 5 + [self.change] * 2 + [self.look] * 2
+        kinds += [self.move]
         try:
             for _ in range(STEPS):
                 self.dice.choice(kinds)()
@@ -153,6 +160,27 @@ class Rival:
         except DuplicateJob:
             return
 
+    def move(self) -> None:
+        """Let jobs depart, and take them in again; they are lost if their unique key is taken."""
+        key = f"{MOVE_PREFIX}out/{self.holder}"
+        apply(self.engine, PauseQueue("other"))
+        try:
+            departed = apply(self.engine, Depart(key, 1 + self.dice.randrange(9), 1 << 20))
+        finally:
+            apply(self.engine, PauseQueue("other", paused=False))
+        entry = self.engine.load(key).wait(PATIENCE)
+        assert (entry is not None) == (departed.jobs > 0)
+        if entry is None:
+            return
+        cargo = unpack(entry.value)
+        assert len(cargo.jobs) == departed.jobs
+        apply(self.engine, Delete(key))
+        try:
+            apply(self.engine, Restore(cargo))
+        except DuplicateJob:
+            return
+        self.moved += departed.jobs
+
     def look(self) -> None:
         self.engine.maintain().wait(PATIENCE)
         self.engine.depth().wait(PATIENCE)
@@ -191,6 +219,7 @@ def test_rivals_leave_every_job_in_one_place(place: Place) -> None:
         maintain(engine)
         empty = 0 if leases else empty + 1
     states = Counter(engine.states(known).wait(30).values())
+    assert sum(rival.moved for rival in rivals)
     assert not {State.READY, State.SCHEDULED, State.RUNNING} & states.keys()
     assert states[State.SUCCEEDED]
     assert broken(place) == [0] * len(RULES)

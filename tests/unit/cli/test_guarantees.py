@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.engines.memory import MemoryEngine
+from headrace.engines.postgresql.inspecting import guarantee_of
 from headrace.engines.redis import RedisEngine
 from headrace.testing.steps import PATIENCE
 from tests.redis_server import server
@@ -64,3 +65,28 @@ def test_redis_promises_what_its_settings_give(setting: str, settings: dict[str,
     assert len(row) == 4
     assert found[loss].startswith("no")
     assert {k: v for k, v in row.items() if k != loss}.items() <= found.items()
+
+
+@pytest.mark.parametrize(
+    ("row", "settings"),
+    [
+        ("`postgresql:`, one server", {}),
+        ("a synchronous standby", {"synchronous_standby_names": "a"}),
+        (
+            "an asynchronous standby",
+            {"synchronous_standby_names": "a", "synchronous_commit": "local"},
+        ),
+        ("`postgresql:`, `allow_unsafe_server`", {"fsync": "off"}),
+    ],
+)
+def test_a_postgresql_server_promises_by_its_settings(row: str, settings: dict[str, str]) -> None:
+    safe = {
+        "fsync": "on",
+        "full_page_writes": "on",
+        "synchronous_commit": "on",
+        "synchronous_standby_names": "",
+    }
+    found = guarantee_of(safe | settings)
+    assert promised(row).items() <= found.items()
+    shared = {"delivery", "order", "leases"}
+    assert found.keys() == promised(row).keys() | shared

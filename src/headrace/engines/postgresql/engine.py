@@ -26,7 +26,7 @@ from headrace.engines.postgresql.session import Session
 from headrace.engines.postgresql.transaction import Transaction
 from headrace.engines.postgresql.trouble import told
 from headrace.engines.postgresql.writer import Request, Thinking
-from headrace.engines.postgresql.writes import ids_of, locks_groups, plan_of, topics_of
+from headrace.engines.postgresql.writes import ids_of, locks_groups, may_wait, plan_of, topics_of
 from headrace.errors import EngineClosed, Unsupported, UsageError
 from headrace.ids import Ids
 from headrace.record import Filter, IdPage, Page, QueueStatus, Record, State
@@ -158,8 +158,8 @@ class PostgreSQLEngine:
         if tx is not None:
             return self._commit_in(tx, [write]).map(lambda answers: answers[0])
         messages = write.messages if isinstance(write, Send) else ()
-        keyed = any(message.unique_key is not None for message in messages)
-        joins = 0 < len(messages) <= _JOINED_SEND_LIMIT and not keyed
+        waits = may_wait(write)
+        joins = 0 < len(messages) <= _JOINED_SEND_LIMIT and not waits
         return self._put(
             Request(
                 plan=lambda moment: plan_of(write, moment),
@@ -170,19 +170,13 @@ class PostgreSQLEngine:
                 topics=topics_of(write),
                 alone=not joins and locks_groups(write),
             ),
-            waits=keyed,
+            waits=waits,
         )
 
     def commit(self, writes: Sequence[Write[Any]], tx: Tx | None = None) -> Reply[tuple[Any, ...]]:
         """Commit several writes, all or none."""
         if tx is not None:
             return self._commit_in(tx, writes)
-        keyed = any(
-            message.unique_key is not None
-            for write in writes
-            if isinstance(write, Send)
-            for message in write.messages
-        )
         return self._put(
             Request(
                 plan=lambda moment: _all(writes, moment),
@@ -192,7 +186,7 @@ class PostgreSQLEngine:
                 topics=_union(writes),
                 alone=any(map(locks_groups, writes)),
             ),
-            waits=keyed,
+            waits=any(map(may_wait, writes)),
         )
 
     def _commit_in(self, tx: Tx, writes: Sequence[Write[Any]]) -> Reply[tuple[Any, ...]]:

@@ -30,6 +30,38 @@ select coalesce(sum(n_dead_tup), 0)::bigint from pg_stat_all_tables
 where schemaname = $1::text and relname in ('ready', 'running')
 """
 
+_ONE_SERVER = {
+    "accepted job survives a killed process": "yes, of ours and of the server's",
+    "accepted job survives a power cut": "yes, if the drive honours flushes",
+    "survives the loss of the machine": "no: back to the last backup",
+    "effects in ctx.transaction()": "exactly once",
+}
+_AWAITED_STANDBY = {
+    "accepted job survives a killed process": "yes, of ours and of the server's",
+    "accepted job survives a power cut": "yes, if the drive honours flushes",
+    "survives the loss of the machine": "yes",
+    "effects in ctx.transaction()": "exactly once",
+}
+_UNAWAITED_STANDBY = {
+    "accepted job survives a killed process": "yes, of ours and of the server's",
+    "accepted job survives a power cut": "yes, if the drive honours flushes",
+    "survives the loss of the machine": (
+        "the newest commits are lost; what they finished may run again"
+    ),
+    "effects in ctx.transaction()": "exactly once, but for what a failover takes",
+}
+_UNSAFE = {
+    "accepted job survives a killed process": "yes",
+    "accepted job survives a power cut": "no: it may damage everything",
+    "survives the loss of the machine": "no",
+    "effects in ctx.transaction()": "exactly once, but for what a power cut takes",
+}
+_COMMON = {
+    "delivery": "at least once",
+    "order": "by priority, then acceptance; order keys one after another",
+    "leases": "by the server's wall clock: a step of it prolongs or ends them",
+}
+
 
 def inspect(link: Link, address: Address) -> Inspection:
     """Read back what holds, instead of believing the configuration."""
@@ -50,7 +82,7 @@ def inspect(link: Link, address: Address) -> Inspection:
         engine=f"PostgreSQL {number // 10_000}.{number % 10_000} (psycopg {psycopg.__version__})",
         location=address.shown,
         settings=shown,
-        guarantee=_guarantee(settings),
+        guarantee=guarantee_of(settings),
         warnings=tuple(_warnings(settings, oldest, direct=link.direct)),
     )
 
@@ -60,26 +92,19 @@ def _setting(link: Link, name: str) -> str:
     return str(value)
 
 
-def _guarantee(settings: dict[str, str]) -> dict[str, str]:
+def guarantee_of(settings: dict[str, str]) -> dict[str, str]:
+    """Return the row of the protocol's table that holds, and what is the same for all."""
     safe = settings["fsync"] == "on" and settings["full_page_writes"] == "on"
     standby = settings["synchronous_standby_names"] not in ("", "*off*")
-    waits = settings["synchronous_commit"] not in ("off", "local")
-    power = "yes, if the drive honours flushes" if safe else "no: it may damage all of the data"
-    if not standby:
-        failover = "no: keep backups elsewhere (pg_dump, or an archive of the log)"
-    elif waits:
-        failover = "yes, on a synchronous standby"
+    if not safe:
+        row = _UNSAFE
+    elif not standby:
+        row = _ONE_SERVER
+    elif settings["synchronous_commit"] in ("off", "local"):
+        row = _UNAWAITED_STANDBY
     else:
-        failover = "no: commits do not wait for the standbys"
-    return {
-        "accepted job survives a killed process": "yes, of ours and of the server's",
-        "accepted job survives a power cut": power,
-        "survives the loss of the machine": failover,
-        "loss window": "none" if safe else "everything",
-        "delivery": "at least once; exactly once for effects in ctx.transaction()",
-        "order": "by priority, then acceptance; order keys one after another",
-        "leases": "by the server's wall clock: a step of it prolongs or ends them",
-    }
+        row = _AWAITED_STANDBY
+    return row | _COMMON
 
 
 def _warnings(

@@ -161,7 +161,7 @@ def lease(claim: Claim, moment: Moment, marks: Marks) -> Plan[tuple[Lease, ...]]
     if not sight.filled and not sight.suspects:
         return ()
     if sight.token_base is None:
-        yield from _renew_tokens()
+        yield from renew_tokens()
     if sight.suspects:
         alone = [_Queue(-sight.suspects[0], *BOTTOM)]
         leases = yield from _take(claim, alone, 1, moment, late=late)
@@ -248,7 +248,7 @@ def _set_unreadable_aside(raw: Sequence[msgspec.Raw], now: float) -> Plan[tuple[
     return tuple(readable)
 
 
-def _renew_tokens() -> Plan[None]:
+def renew_tokens() -> Plan[None]:
     """Raise what tokens are added to: the server was not shut down in order since the last one.
 
     A claim need not be on the disk before it is answered, so a crash may take it, and take back

@@ -67,6 +67,13 @@ def get(ids: Sequence[str], moment: Moment) -> Plan[dict[str, Record]]:
     return {record.id: record for record in records}
 
 
+def in_places(seqs: Sequence[int], moment: Moment) -> Plan[list[Record]]:
+    """Return all that is known of the jobs in some places, oldest first."""
+    wanted = " where job.seq = any($2::text::bigint[]) order by job.seq"
+    rows = yield sql("records") + wanted, (moment.now, array(seqs))
+    return (yield from _records(rows))
+
+
 def states(ids: Sequence[str], moment: Moment) -> Plan[dict[str, State]]:
     """Return the states of jobs, by id."""
     rows = yield do("job_states", known_ids(ids), moment.now)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from headrace.engines.postgresql.life import elect, end_waiting, lock_groups
-from headrace.engines.postgresql.plan import Moment, Plan, do, document, texts
+from headrace.engines.postgresql.life import Group, elect, end_waiting, lock_groups
+from headrace.engines.postgresql.plan import Moment, Plan, array, do, document, texts
 from headrace.engines.postgresql.reading import drain_rate, is_id
 from headrace.errors import DuplicateJob, EngineBusy, InvalidOption, QueueFull
 from headrace.message import VERSION, Message
@@ -102,13 +102,14 @@ def send(messages: Sequence[Message], moment: Moment, *, lasting: bool = False) 
     for message in messages:
         queues[message.queue].append(message)
     keyed = [message for message in messages if message.unique_key is not None]
-    locks = keyed and not lasting
-    locked = (yield from _lock_limited(sorted(queues))) if locks else set[str]()
-    replaced = (yield from _settle_conflicts(keyed, now)) if keyed else {}
-    batches = [_Batch(name, queues[name], replaced, now, lasting) for name in sorted(queues)]
-    groups = yield from _lock_groups(batches, locked)
+    locked = (yield from _lock_limited(sorted(queues))) if keyed and not lasting else set[str]()
+    batches = [_Batch(name, queues[name], {}, now, lasting) for name in sorted(queues)]
+    groups = yield from _groups(batches, locked)
+    replaced = (yield from _settle_conflicts(keyed, groups, now)) if keyed else {}
+    groups = yield from lock_groups(groups)
     for batch in batches:
-        yield from _accept_all(batch, locked=batch.queue in locked)
+        staying = batch._replace(replaced=replaced)
+        yield from _accept_all(staying, locked=batch.queue in locked)
     yield from elect(groups)
     if keyed:
         # Those of the batch that others of it replace.
@@ -196,12 +197,12 @@ def _excess(queue: QueueRow, batch: Sequence[Message]) -> float:
 # Jobs ---------------------------------------------------------------------------------------------
 
 
-def _lock_groups(batches: Sequence[_Batch], locked: set[str]) -> Plan[list[tuple[int, str]]]:
-    """Lock the groups of all the queues at once, behind those queues that have limits."""
-    groups: list[tuple[int, str]] = []
+def _groups(batches: Sequence[_Batch], locked: set[str]) -> Plan[list[Group]]:
+    """Return the groups of all the queues, and lock those queues that have limits before them."""
+    groups: list[Group] = []
     for batch in batches:
-        keyed = [m for m in batch.messages if not batch.comes_due(m)]
-        keys = {m.order_key for m in keyed if m.order_key is not None}
+        ordered = [m for m in batch.messages if not batch.comes_due(m)]
+        keys = {m.order_key for m in ordered if m.order_key is not None}
         if not keys:
             continue
         queue = yield from queue_row(batch.queue, batch.now)
@@ -209,7 +210,7 @@ def _lock_groups(batches: Sequence[_Batch], locked: set[str]) -> Plan[list[tuple
             yield do("queue_lock", batch.queue)
             locked.add(batch.queue)
         groups += [(queue.id, key) for key in keys]
-    return (yield from lock_groups(groups))
+    return groups
 
 
 def _accept_all(batch: _Batch, *, locked: bool) -> Plan[None]:
@@ -292,8 +293,13 @@ def _refuse_taken_id(chunk: Sequence[_Given], first: int | None) -> Plan[None]:
 # Unique keys --------------------------------------------------------------------------------------
 
 
-def _settle_conflicts(keyed: Sequence[Message], now: float) -> Plan[dict[str, None]]:
+def _settle_conflicts(
+    keyed: Sequence[Message], groups: Sequence[Group], now: float
+) -> Plan[dict[str, None]]:
     """Take the keys, and end the jobs that held them, or refuse the batch.
+
+    The batch's own groups are locked together with those of the jobs that end: one after the other,
+    a rival might lock them the other way round.
 
     Returns:
         The ids of the replaced jobs, with those of the batch itself.
@@ -310,8 +316,15 @@ def _settle_conflicts(keyed: Sequence[Message], now: float) -> Plan[dict[str, No
         replaced = _replaced(keyed, ended | holders)
         if not missing:
             return dict.fromkeys(replaced)
+        if not holders:  # it may be the id that is taken, by a live job with another key
+            older = yield do("ids_taken", texts(missing.values()), 1 << 62)
+            for (taken,) in older:
+                text = f"a job with the id {taken} is there already: give each its own id"
+                raise DuplicateJob(text, taken)
         waiting = {held.seq: key for key, held in holders.items()}
         failure = Failure(cause=Cause.REPLACED, message="a newer job took its unique key")
+        rows = yield do("groups_of", array(waiting))
+        yield from lock_groups([*groups, *((queue, key) for queue, key in rows)])
         taken = yield from end_waiting(list(waiting), State.CANCELLED, failure, now)
         ended |= {waiting[seq]: holders[waiting[seq]] for seq in taken}
     raise EngineBusy("a unique key changes hands all the time: nothing was written; try again")

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.engine import Topic
-from headrace.engines.postgresql import changing, leasing, sending, settling, storing
+from headrace.engines.postgresql import changing, leasing, moving, sending, settling, storing
 from headrace.engines.postgresql.plan import Moment, Plan
 from headrace.record import State
 from headrace.write import (
     CancelJobs,
     Delete,
+    Depart,
     EditJobs,
     Extend,
     LimitQueue,
@@ -19,6 +20,7 @@ from headrace.write import (
     PurgeJobs,
     Put,
     Reclaim,
+    Restore,
     RetryJobs,
     Send,
     Settle,
@@ -26,7 +28,7 @@ from headrace.write import (
 )
 
 
-def plan_of(  # noqa: PLR0911, C901 - one row a write
+def plan_of(  # noqa: PLR0911, PLR0912, C901 - one row a write
     write: Write[Any], moment: Moment, *, lasting: bool = False
 ) -> Plan[Any]:
     """Return the plan of a write.
@@ -64,6 +66,10 @@ def plan_of(  # noqa: PLR0911, C901 - one row a write
             return storing.put(write, moment)
         case Delete():
             return storing.delete(write, moment)
+        case Depart():
+            return moving.depart(write, moment)
+        case Restore():
+            return moving.restore(write, moment)
     raise TypeError(f"{write!r:.200} is not a write this engine knows")
 
 
@@ -76,7 +82,7 @@ def topics_of(write: Write[Any]) -> tuple[Topic, ...]:
             _ends_alone(s.to, s.lease.message.order_key) for s in write.settlements
         ):
             return ("finished",)
-        case Settle() | Reclaim() | PurgeJobs():
+        case Settle() | Reclaim() | PurgeJobs() | Depart() | Restore():
             return ("finished", "ready")
         case CancelJobs():
             return ("finished", "ready", "cancel")
@@ -101,6 +107,18 @@ def locks_groups(write: Write[Any]) -> bool:
             return any(s.lease.message.order_key is not None for s in write.settlements)
         case Reclaim() | CancelJobs() | RetryJobs() | PurgeJobs() | EditJobs():
             return True
+        case Depart() | Restore():
+            return True
+    return False
+
+
+def may_wait(write: Write[Any]) -> bool:
+    """Return whether a write may have to wait for others' open transactions."""
+    match write:
+        case Send():
+            return any(message.unique_key is not None for message in write.messages)
+        case Depart() | Restore():
+            return True
     return False
 
 
@@ -117,4 +135,6 @@ def ids_of(writes: Sequence[Write[Any]]) -> list[str]:
                 ids += (lease.job_id for lease in write.leases)
             case CancelJobs() | RetryJobs() | PurgeJobs() | EditJobs():
                 ids += write.ids
+            case Restore():
+                ids += (record.id for record in write.cargo.jobs)
     return ids

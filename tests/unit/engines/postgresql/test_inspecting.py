@@ -30,20 +30,20 @@ SAFE = {
 @pytest.mark.parametrize(
     ("settings", "power", "failover"),
     [
-        ({}, "yes", "no: keep backups"),
-        ({"fsync": "off"}, "no", "no: keep backups"),
+        ({}, "yes", "no: back to the last backup"),
+        ({"fsync": "off"}, "no: it may damage", "no"),
         ({"synchronous_standby_names": "ANY 1 (a, b)"}, "yes", "yes"),
         (
             {"synchronous_standby_names": "a", "synchronous_commit": "local"},
             "yes",
-            "no: commits do not wait",
+            "the newest commits are lost",
         ),
     ],
 )
 def test_the_guarantee_follows_the_settings(
     settings: dict[str, str], power: str, failover: str
 ) -> None:
-    guarantee = inspecting._guarantee(SAFE | settings)
+    guarantee = inspecting.guarantee_of(SAFE | settings)
     assert guarantee["accepted job survives a power cut"].startswith(power)
     assert guarantee["survives the loss of the machine"].startswith(failover)
 

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from headrace.engines.postgresql import PostgreSQLEngine
+from headrace.engines.postgresql.life import lock_groups
 from headrace.engines.postgresql.link import Link
+from headrace.engines.postgresql.plan import run
 from headrace.engines.postgresql.sending import send as sending
 from headrace.errors import DuplicateJob, InvalidOption, QueueFull
 from headrace.record import QueueLimits, State
@@ -195,3 +197,22 @@ def test_a_job_that_others_may_pass_takes_its_turn_at_once(
     link.say("commit")
     send(engine, "b", order_key="g", order_on_wait="skip")
     assert labels(claim(engine)) == ["a"]
+
+
+def test_a_replacement_locks_its_own_group_and_the_old_ones_in_one_order(
+    engine: PostgreSQLEngine, link: Link, postgresql: Place
+) -> None:
+    send(engine, "a", order_key="g2", unique_key="k")
+    send(engine, "b", order_key="g1")
+    known = link.say("select queue, order_key from headrace.front order by order_key")
+    groups = [(queue, key) for queue, key in known]
+    assert [key for _, key in groups] == ["g1", "g2"]
+    begun(link, lambda _: lock_groups(groups[:1]))
+    newer = message("c", order_key="g1", unique_key="k", on_conflict="replace")
+    reply = engine.apply(Send((newer,)))
+    somebody_waits(postgresql)
+    # With the other one locked before, it would stand in the way of this, and this in its.
+    link.say("set local lock_timeout = '500ms'")
+    run(link.ask, lock_groups(groups[1:]))
+    link.say("commit")
+    assert reply.wait(10).replaced == (job_id("a"),)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from headrace.cargo import Cargo
 from headrace.engine import Topic
 from headrace.engines.postgresql.plan import Moment
 from headrace.engines.postgresql.writes import ids_of, locks_groups, plan_of, topics_of
@@ -15,6 +16,7 @@ from headrace.testing.steps import message
 from headrace.write import (
     CancelJobs,
     Delete,
+    Depart,
     EditJobs,
     Extend,
     Lease,
@@ -23,6 +25,7 @@ from headrace.write import (
     PurgeJobs,
     Put,
     Reclaim,
+    Restore,
     RetryJobs,
     Send,
     Settle,
@@ -53,6 +56,8 @@ TOPICS: list[tuple[Write[Any], set[Topic]]] = [
     (LimitQueue("q", QueueLimits()), set()),
     (Put("k", b""), {"stored"}),
     (Delete("k"), {"stored"}),
+    (Depart("k", limit=10, nbytes=1000), {"finished", "ready"}),
+    (Restore(Cargo(token=1)), {"finished", "ready"}),
 ]
 
 

@@ -1,0 +1,1 @@
+select seq from headrace.expiry where seq = any($1::text::bigint[])
