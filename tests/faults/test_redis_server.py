@@ -119,8 +119,8 @@ def test_a_claim_that_was_not_synced_fences_nobody_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("passage", "bug"),
     [
-        ("math.max(token, floor, microseconds)", "token"),
-        ("meta_of('run') ~= run", "false"),
+        ("math.max(token, header[5], microseconds)", "token"),
+        ("meta_of('run') ~= header[4]", "false"),
     ],
 )
 def test_a_counter_that_merely_counts_is_found_out(
