@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.clock import Clock, SystemClock
+from headrace.concerns import ids_of, topics_of
 from headrace.engine import Capabilities, Entry, Hint, Inspection, Maintained, Topic, Tx
 from headrace.engines.postgresql import inspecting, leasing, reading, storing
 from headrace.engines.postgresql.address import Address
@@ -26,7 +27,7 @@ from headrace.engines.postgresql.session import Session
 from headrace.engines.postgresql.transaction import Transaction
 from headrace.engines.postgresql.trouble import told
 from headrace.engines.postgresql.writer import Request, Thinking
-from headrace.engines.postgresql.writes import ids_of, locks_groups, may_wait, plan_of, topics_of
+from headrace.engines.postgresql.writes import locks_groups, may_wait, plan_of
 from headrace.errors import EngineClosed, Unsupported, UsageError
 from headrace.ids import Ids
 from headrace.record import Filter, IdPage, Page, QueueStatus, Record, State
@@ -167,7 +168,7 @@ class PostgreSQLEngine:
                 until=self._time() + self._deadline,
                 messages=messages if joins else (),
                 ids=lambda: ids_of([write]),
-                topics=topics_of(write),
+                topics=topics_of([write]),
                 alone=not joins and locks_groups(write),
             ),
             waits=waits,
@@ -183,7 +184,7 @@ class PostgreSQLEngine:
                 reply=Reply(),
                 until=self._time() + self._deadline,
                 ids=lambda: ids_of(writes),
-                topics=_union(writes),
+                topics=topics_of(writes),
                 alone=any(map(locks_groups, writes)),
             ),
             waits=any(map(may_wait, writes)),
@@ -194,7 +195,7 @@ class PostgreSQLEngine:
             return tx.run(_visit(writes))
         if not isinstance(tx, Transaction):
             raise UsageError(f"{type(tx).__name__} is not a transaction of this engine")
-        return tx.run(lambda moment: _all(writes, moment), _union(writes), ids_of(writes))
+        return tx.run(lambda moment: _all(writes, moment), topics_of(writes), ids_of(writes))
 
     def _write(self, plan: Callable[[Moment], Plan[Any]]) -> Reply[Any]:
         return self._put(Request(plan=plan, reply=Reply(), until=self._time() + self._deadline))
@@ -346,14 +347,10 @@ def _visit(writes: Sequence[Write[Any]]) -> Visit:
     keyed = any(m.unique_key is not None or m.order_on_wait == "skip" for m in messages)
     return Visit(
         plan=lambda moment: _all(writes, moment, lasting=True),
-        topics=_union(writes),
+        topics=topics_of(writes),
         queues=tuple(message.queue for message in messages),
         waits=keyed or not only_sends,
     )
-
-
-def _union(writes: Sequence[Write[Any]]) -> tuple[Topic, ...]:
-    return tuple(dict.fromkeys(topic for write in writes for topic in topics_of(write)))
 
 
 def _in_thread(work: Callable[[], None]) -> Reply[None]:

@@ -1,14 +1,11 @@
-"""Which plan each write has, which jobs it is about, and what it is worth a hint about."""
+"""Which plan each write has, and what it may lock or have to wait for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from headrace.engine import Topic
 from headrace.engines.postgresql import changing, leasing, moving, sending, settling, storing
 from headrace.engines.postgresql.plan import Moment, Plan
-from headrace.record import State
 from headrace.write import (
     CancelJobs,
     Delete,
@@ -73,28 +70,6 @@ def plan_of(  # noqa: PLR0911, PLR0912, C901 - one row a write
     raise TypeError(f"{write!r:.200} is not a write this engine knows")
 
 
-def topics_of(write: Write[Any]) -> tuple[Topic, ...]:
-    """Return what others may want to look at after a write."""
-    match write:
-        case Send() | RetryJobs() | EditJobs() | PauseQueue():
-            return ("ready",)
-        case Settle() if all(
-            _ends_alone(s.to, s.lease.message.order_key) for s in write.settlements
-        ):
-            return ("finished",)
-        case Settle() | Reclaim() | PurgeJobs() | Depart() | Restore():
-            return ("finished", "ready")
-        case CancelJobs():
-            return ("finished", "ready", "cancel")
-        case Put() | Delete():
-            return ("stored",)
-    return ()
-
-
-def _ends_alone(to: State, order_key: str | None) -> bool:
-    return to is State.SUCCEEDED and order_key is None
-
-
 def locks_groups(write: Write[Any]) -> bool:
     """Return whether a write may lock groups of order keys.
 
@@ -120,21 +95,3 @@ def may_wait(write: Write[Any]) -> bool:
         case Depart() | Restore():
             return True
     return False
-
-
-def ids_of(writes: Sequence[Write[Any]]) -> list[str]:
-    """Return the ids of the jobs that writes are about."""
-    ids: list[str] = []
-    for write in writes:
-        match write:
-            case Send():
-                ids += (message.id for message in write.messages)
-            case Settle():
-                ids += (settlement.lease.job_id for settlement in write.settlements)
-            case Extend():
-                ids += (lease.job_id for lease in write.leases)
-            case CancelJobs() | RetryJobs() | PurgeJobs() | EditJobs():
-                ids += write.ids
-            case Restore():
-                ids += (record.id for record in write.cargo.jobs)
-    return ids

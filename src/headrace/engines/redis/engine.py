@@ -11,8 +11,9 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from headrace.clock import Clock, SystemClock
+from headrace.concerns import ids_of, topics_of
 from headrace.engine import Capabilities, Entry, Hint, Inspection, Maintained, Topic, Tx
-from headrace.engines.redis import answering, asking, concerns, fitness, inspecting, reading
+from headrace.engines.redis import answering, asking, fitness, inspecting, reading, treatment
 from headrace.engines.redis.address import parse
 from headrace.engines.redis.hints import Hints
 from headrace.engines.redis.link import Away, Link
@@ -178,7 +179,7 @@ class RedisEngine:
                 b"",
                 lambda told: answering.answers_to([write], told)[0],
                 facts=facts,
-                ids=lambda: concerns.ids_of([write]),
+                ids=lambda: ids_of([write]),
                 topics=("ready",),
             )
         )
@@ -199,9 +200,9 @@ class RedisEngine:
                 body,
                 lambda told: answering.answers_to(writes, told),
                 blobs=blobs,
-                ids=lambda: concerns.ids_of(writes),
-                topics=concerns.topics_of(writes),
-                repeatable=concerns.repeatable(writes),
+                ids=lambda: ids_of(writes),
+                topics=topics_of(writes),
+                repeatable=treatment.repeatable(writes),
             )
         )
 
@@ -356,9 +357,9 @@ class RedisEngine:
 
 
 def _script_for(writes: Sequence[Write[Any]]) -> Script:
-    if concerns.moves(writes):
-        return ARRIVE if concerns.accepts(writes) else DEPART
-    return ACCEPT if concerns.accepts(writes) else COMMIT
+    if treatment.moves(writes):
+        return ARRIVE if treatment.accepts(writes) else DEPART
+    return ACCEPT if treatment.accepts(writes) else COMMIT
 
 
 def _no_transactions() -> Unsupported:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import apsw
 
 from headrace.clock import Clock, SystemClock
+from headrace.concerns import ids_of, topics_of
 from headrace.engine import (
     Capabilities,
     Entry,
@@ -36,7 +37,7 @@ from headrace.engines.sqlite.session import Session, Thinking
 from headrace.engines.sqlite.transaction import Transaction
 from headrace.engines.sqlite.trouble import lacks_space, trouble
 from headrace.engines.sqlite.writer import Request
-from headrace.engines.sqlite.writes import ids_of, plan_of, takes_on, topics_of
+from headrace.engines.sqlite.writes import plan_of, takes_on
 from headrace.errors import EngineClosed, Unsupported, UsageError
 from headrace.ids import Ids
 from headrace.record import Filter, IdPage, Page, QueueStatus, Record, State
@@ -190,7 +191,7 @@ class SQLiteEngine:
                 reply=Reply(),
                 messages=write.messages if joins else (),  # type: ignore[attr-defined] # it is a Send
                 ids=lambda: ids_of([write]),
-                topics=topics_of(write),
+                topics=topics_of([write]),
                 accepts=takes_on([write]),
                 ends=not takes_on([write]),
             )
@@ -206,7 +207,7 @@ class SQLiteEngine:
                 plan=lambda: self._all(writes),
                 reply=Reply(),
                 ids=lambda: ids_of(writes),
-                topics=_union(writes),
+                topics=topics_of(writes),
                 accepts=accepts,
                 ends=not accepts,
             )
@@ -221,7 +222,7 @@ class SQLiteEngine:
     def _commit_in(self, tx: Tx, writes: Sequence[Write[Any]]) -> Reply[tuple[Any, ...]]:
         if not isinstance(tx, Transaction):
             raise UsageError(f"{type(tx).__name__} is not a transaction of this engine")
-        return tx.run(lambda: self._all(writes), _union(writes), ids_of(writes))
+        return tx.run(lambda: self._all(writes), topics_of(writes), ids_of(writes))
 
     def _put(self, request: Request) -> Reply[Any]:
         try:
@@ -347,10 +348,6 @@ class SQLiteEngine:
     def backup(self, target: Path) -> Reply[None]:
         """Copy a snapshot to a new file while everything goes on."""
         return _in_thread(lambda: inspecting.backup(self._database, target))
-
-
-def _union(writes: Sequence[Write[Any]]) -> tuple[Topic, ...]:
-    return tuple(dict.fromkeys(topic for write in writes for topic in topics_of(write)))
 
 
 def _in_thread(work: Callable[[], None]) -> Reply[None]:

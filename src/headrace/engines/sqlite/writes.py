@@ -1,4 +1,4 @@
-"""Which plan each write has, which jobs it is about, and what it is worth a hint about."""
+"""Which plan each write has, and whether it takes on new work."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.clock import Clock
-from headrace.engine import Topic
 from headrace.engines.sqlite import changing, leasing, moving, sending, settling, storing
 from headrace.engines.sqlite.plan import Plan
-from headrace.record import State
 from headrace.write import (
     CancelJobs,
     Delete,
@@ -68,47 +66,7 @@ def plan_of(write: Write[Any], clock: Clock) -> Plan[Any]:  # noqa: PLR0911, PLR
     raise TypeError(f"{write!r:.200} is not a write this engine knows")
 
 
-def topics_of(write: Write[Any]) -> tuple[Topic, ...]:
-    """Return what others may want to look at after a write."""
-    match write:
-        case Send() | RetryJobs() | EditJobs() | PauseQueue():
-            return ("ready",)
-        case Settle() if all(
-            _ends_alone(s.to, s.lease.message.order_key) for s in write.settlements
-        ):
-            return ("finished",)
-        case Settle() | Reclaim() | PurgeJobs() | Depart() | Restore():
-            return ("finished", "ready")
-        case CancelJobs():
-            return ("finished", "ready", "cancel")
-        case Put() | Delete():
-            return ("stored",)
-    return ()
-
-
-def _ends_alone(to: State, order_key: str | None) -> bool:
-    return to is State.SUCCEEDED and order_key is None
-
-
 def takes_on(writes: Sequence[Write[Any]]) -> bool:
     """Return whether writes take on new work, which must not use up the storage reserve."""
     new = all(isinstance(write, Send) for write in writes)
     return new or any(isinstance(write, Restore) for write in writes)
-
-
-def ids_of(writes: Sequence[Write[Any]]) -> list[str]:
-    """Return the ids of the jobs that writes are about."""
-    ids: list[str] = []
-    for write in writes:
-        match write:
-            case Send():
-                ids += (message.id for message in write.messages)
-            case Settle():
-                ids += (settlement.lease.job_id for settlement in write.settlements)
-            case Extend():
-                ids += (lease.job_id for lease in write.leases)
-            case CancelJobs() | RetryJobs() | PurgeJobs() | EditJobs():
-                ids += write.ids
-            case Restore():
-                ids += (record.id for record in write.cargo.jobs)
-    return ids

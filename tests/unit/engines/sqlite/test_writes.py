@@ -8,32 +8,22 @@ import pytest
 from msgspec.structs import replace
 
 from headrace.cargo import Cargo
-from headrace.engine import Topic
-from headrace.engines.sqlite.writes import ids_of, plan_of, takes_on, topics_of
-from headrace.record import Failure, QueueLimits, Record, State
+from headrace.engines.sqlite.writes import plan_of, takes_on
+from headrace.record import State
 from headrace.testing import ManualClock
 from headrace.testing.steps import message
 from headrace.write import (
-    CancelJobs,
-    Delete,
     Depart,
-    EditJobs,
-    Extend,
     Lease,
-    LimitQueue,
-    PauseQueue,
-    PurgeJobs,
     Put,
-    Reclaim,
     Restore,
-    RetryJobs,
     Send,
     Settle,
     Settlement,
     Write,
 )
+from tests.unit.engines.every_write import EVERY_WRITE, LEASE
 
-LEASE = Lease(message=message("a"), token=1, claim="w.1")
 ORDERED = replace(LEASE, message=message("a", order_key="k"))
 
 
@@ -41,56 +31,16 @@ def settled(lease: Lease, to: State) -> Settle:
     return Settle((Settlement(lease=lease, to=to),))
 
 
-TOPICS: list[tuple[Write[Any], set[Topic]]] = [
-    (Send((message("a"),)), {"ready"}),
-    (settled(LEASE, State.SUCCEEDED), {"finished"}),
-    (settled(ORDERED, State.SUCCEEDED), {"finished", "ready"}),
-    (settled(LEASE, State.READY), {"finished", "ready"}),
-    (Extend((LEASE,), 30.0), set()),
-    (Reclaim("w", Failure(cause="crash")), {"finished", "ready"}),
-    (CancelJobs(("a",)), {"finished", "ready", "cancel"}),
-    (RetryJobs(("a",)), {"ready"}),
-    (PurgeJobs(("a",)), {"finished", "ready"}),
-    (EditJobs(("a",)), {"ready"}),
-    (PauseQueue("q"), {"ready"}),
-    (LimitQueue("q", QueueLimits()), set()),
-    (Put("k", b""), {"stored"}),
-    (Delete("k"), {"stored"}),
-    (Depart("k", 1, 1), {"finished", "ready"}),
-    (Restore(Cargo()), {"finished", "ready"}),
-]
-
-
-@pytest.mark.parametrize(("write", "topics"), TOPICS, ids=lambda value: type(value).__name__)
-def test_each_write_hints_at_what_it_may_have_changed(
-    write: Write[Any], topics: set[Topic]
-) -> None:
-    assert set(topics_of(write)) == topics
-
-
 def test_every_write_has_a_plan() -> None:
-    kinds = {type(write).__name__ for write, _ in TOPICS}
+    kinds = {type(write).__name__ for write in EVERY_WRITE}
     assert kinds == {kind.__name__ for kind in Write.__subclasses__()}
-    for write, _ in TOPICS:
+    for write in EVERY_WRITE:
         plan_of(write, ManualClock()).close()
 
 
 def test_what_is_no_write_is_refused() -> None:
     with pytest.raises(TypeError, match="is not a write this engine knows"):
         plan_of("send", ManualClock())  # type: ignore[arg-type] # that is the point
-
-
-def test_the_jobs_of_an_unknown_outcome_are_named() -> None:
-    other = message("b")
-    writes: list[Write[Any]] = [
-        Send((other,)),
-        settled(LEASE, State.SUCCEEDED),
-        Extend((LEASE,), 1.0),
-        CancelJobs(("x",)),
-        Put("k", b""),
-        Restore(Cargo(jobs=(Record(message=other, state=State.READY, accepted_at=1.0),))),
-    ]
-    assert ids_of(writes) == [other.id, LEASE.job_id, LEASE.job_id, "x", other.id]
 
 
 @pytest.mark.parametrize(
