@@ -106,6 +106,12 @@ class App:
             self.open()
         return self._intake or self._opened()
 
+    async def aintake(self) -> Intake:
+        """Return where calls become jobs; the twin of `intake`."""
+        if self._intake is None:
+            await self.aopen()
+        return self._intake or self._opened()
+
     def open(self) -> None:
         """Open the engine now rather than at the first use, or again after a failure. Idempotent.
 
@@ -172,7 +178,7 @@ class App:
 
     async def asubmit(self, calls: Iterable[Call[Any]], *, tx: object | None = None) -> Jobs:
         """Submit many calls; the twin of `submit`, with the same answer and errors."""
-        intake = self._intake or await self._aintake()
+        intake = await self.aintake()
         submission = Submission(calls, tx)
         while submission.calls:
             reply, jobs = intake.send(submission.calls, submission.tx)
@@ -197,7 +203,7 @@ class App:
 
     async def ajob(self, job_id: str) -> Job[Any]:
         """Return a job by its id; the twin of `job`."""
-        intake = self._intake or await self._aintake()
+        intake = await self.aintake()
         reply = intake.engine.get([job_id])
         return self._found(job_id, await answer(reply, self.config.deadline))
 
@@ -223,10 +229,6 @@ class App:
             self._stop_watching()
             with self._lock:
                 self._connection, self._intake, self.clock, self.ids = own
-
-    async def _aintake(self) -> Intake:
-        await self.aopen()
-        return self._opened()
 
     def _opened(self) -> Intake:
         with self._lock:

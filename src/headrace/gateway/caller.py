@@ -1,0 +1,60 @@
+"""Caller: who asks, and what it may do."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import msgspec
+
+SCOPES = (
+    "jobs:submit",
+    "jobs:read",
+    "jobs:write",
+    "queues:read",
+    "queues:write",
+    "webhooks",
+    "metrics",
+    "admin",
+)
+"""What a key may be good for: submit; read; cancel and retry; see queues; pause them; register
+webhooks; read metrics; all of it."""
+
+TENANT_TAG = "tenant:"
+TRACE_TAG = "trace:"
+RESERVED_TAGS = (TENANT_TAG, TRACE_TAG)
+"""Tags that begin so are the gateway's own: no client can set them, and none is shown them."""
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever makes a request.
+
+    Attributes:
+        name: the id of its API key, or "anonymous".
+        tenant: whose jobs it sees and submits; None: everybody's.
+        scopes: what it may do, of `SCOPES`.
+        queues: patterns of the queues it may use, such as `mail-*`; none: all of them.
+    """
+
+    name: str
+    tenant: str | None = None
+    scopes: frozenset[str] = frozenset()
+    queues: tuple[str, ...] = ()
+
+    def may(self, scope: str, queue: str | None = None) -> bool:
+        """Return whether it may do something, in a queue if one is named."""
+        if scope not in self.scopes and "admin" not in self.scopes:
+            return False
+        return queue is None or not self.queues or any(fnmatchcase(queue, p) for p in self.queues)
+
+    def owns(self, tags: tuple[str, ...]) -> bool:
+        """Return whether a job with these tags is one that it may know of."""
+        return self.tenant is None or self.tag in tags
+
+    @property
+    def tag(self) -> str:
+        """The tag of its tenant's jobs."""
+        return f"{TENANT_TAG}{self.tenant}"
+
+
+ANONYMOUS = Caller(name="anonymous", scopes=frozenset({"admin"}))
+"""Whoever comes without a key where that is allowed: everything is its."""

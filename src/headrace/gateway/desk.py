@@ -1,0 +1,73 @@
+"""Desk: what every resource needs to serve a request: the App, the settings, and who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from starlette.requests import HTTPConnection
+
+from headrace.app import App
+from headrace.callers import answer
+from headrace.engine import Engine
+from headrace.gateway.caller import Caller
+from headrace.gateway.problem import Problem
+from headrace.gateway.settings import Settings
+from headrace.record import Record
+from headrace.reply import Reply
+
+T = TypeVar("T")
+
+Admit = Callable[[HTTPConnection], Awaitable[Caller]]
+
+
+class Desk:
+    """Serves the resources of a gateway.
+
+    Args:
+        app: whose tasks and jobs they are about.
+        settings: the gateway's.
+        admit: finds out who asks, or raises `Problem`.
+    """
+
+    def __init__(self, app: App, settings: Settings, admit: Admit) -> None:
+        self.app = app
+        self.settings = settings
+        self._admit = admit
+
+    async def caller(self, request: HTTPConnection, scope: str, queue: str | None = None) -> Caller:
+        """Return who asks, if it may do what it asks for.
+
+        Args:
+            request: the request, or the handshake of a WebSocket.
+            scope: what it wants to do, of `SCOPES`.
+            queue: the queue that it is about.
+
+        Raises:
+            Problem: it is not known (401), or may not do this (403).
+        """
+        caller = await self._admit(request)
+        if not caller.may(scope, queue):
+            where = f" in queue {queue}" if queue is not None else ""
+            raise Problem("forbidden", f"this key does not allow {scope}{where}")
+        return caller
+
+    async def engine(self) -> Engine:
+        """Return the engine, open."""
+        return (await self.app.aintake()).engine
+
+    async def answer(self, reply: Reply[T]) -> T:
+        """Await the engine for as long as a call of it may take."""
+        return await answer(reply, self.app.config.deadline)
+
+    async def record(self, caller: Caller, job_id: str) -> Record:
+        """Return what the ledger knows of a job.
+
+        Raises:
+            Problem: there is no such job, or it is somebody else's: nobody is told which (404).
+        """
+        engine = await self.engine()
+        record = (await self.answer(engine.get([job_id]))).get(job_id)
+        if record is None or not caller.owns(record.message.tags):
+            raise Problem("not-found", f"there is no job {job_id}, or it is no longer kept")
+        return record
