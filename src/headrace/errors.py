@@ -20,6 +20,7 @@
     ├── JobFailed                   the job ended, but not with a result
     │   ├── JobDead                 it will not be tried again by itself
     │   └── JobCancelled            it was cancelled
+    ├── GatewayError                a gateway did not answer, or said no
     ├── TransactionTimeout          `ctx.transaction()` held the write lock for too long
     └── EngineError                 the storage itself is in trouble
         ├── EngineClosed            used after `close()`
@@ -167,6 +168,20 @@ class JobDead(JobFailed):
 
 class JobCancelled(JobFailed):
     """The job was cancelled."""
+
+
+class GatewayError(HeadraceError):
+    """A gateway did not answer, or answered with a problem that no other error stands for.
+
+    Attributes:
+        status: the HTTP status; 0: it did not answer.
+        kind: the kind of problem, such as `"forbidden"`; `"unreachable"` if there was no answer.
+    """
+
+    def __init__(self, message: str, status: int, kind: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
 
 
 class TransactionTimeout(HeadraceError, TimeoutError):
