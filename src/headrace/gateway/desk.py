@@ -47,9 +47,7 @@ class Desk:
             Problem: it is not known (401), or may not do this (403).
         """
         caller = await self._admit(request)
-        if not caller.may(scope, queue):
-            where = f" in queue {queue}" if queue is not None else ""
-            raise Problem("forbidden", f"this key does not allow {scope}{where}")
+        permit(caller, scope, queue)
         return caller
 
     async def engine(self) -> Engine:
@@ -71,3 +69,14 @@ class Desk:
         if record is None or not caller.owns(record.message.tags):
             raise Problem("not-found", f"there is no job {job_id}, or it is no longer kept")
         return record
+
+
+def permit(caller: Caller, scope: str, queue: str | None = None) -> None:
+    """Refuse what a caller may not do.
+
+    Raises:
+        Problem: it may not do this (403).
+    """
+    if not caller.may(scope, queue):
+        where = f" in queue {queue}" if queue is not None else ""
+        raise Problem("forbidden", f"this key does not allow {scope}{where}")
