@@ -7,13 +7,16 @@ from typing import Any
 
 import msgspec
 
-from headrace.errors import OutcomeUnknown, Refused
+from headrace.errors import OutcomeUnknown, QueueFull, Refused
 from headrace.gateway.desk import Desk
 from headrace.gateway.draft import Draft
 from headrace.gateway.idempotency import Claim
 from headrace.message import Message
 from headrace.reply import Unanswered
 from headrace.write import Send, Write
+
+_LEAST = 0.8
+"""What `Retry-After` is multiplied by at least; at most by as much above 1."""
 
 Further = Callable[[Sequence[Message]], Sequence[Write[Any]]]
 
@@ -58,12 +61,15 @@ async def accept(
         writes += further(messages)
     try:
         await desk.answer(intake.engine.commit(writes))
-    except Refused:
+    except Refused as refusal:
         # Whatever the engine says now: a request that was accepted before stays accepted.
         earlier = None if claim is None else await _recall(desk, claim)
-        if earlier is None:
-            raise
-        return earlier
+        if earlier is not None:
+            return earlier
+        if isinstance(refusal, QueueFull):
+            # Spread, so that those who were turned away together do not come back together.
+            refusal.retry_after *= _LEAST + (2 - 2 * _LEAST) * intake.ids.fraction()
+        raise
     except (OutcomeUnknown, Unanswered) as error:
         raise OutcomeUnknown(str(error), jobs) from error
     return Receipt(jobs, messages)

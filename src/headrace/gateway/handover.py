@@ -106,8 +106,7 @@ class Handover:
             wishes = preferences(request.headers.getlist("prefer"))
         if wishes.wait:
             seconds = min(wishes.wait, desk.settings.wait_limit)
-            watcher = (await desk.app.aintake()).watcher
-            if record := await finished(request, watcher, job, seconds):
+            if record := await finished(request, desk, job, seconds):
                 headers["Preference-Applied"] = f"wait={seconds:g}"
                 told = portrait(record, None, desk.settings.inline_result)
                 return _response(told, 200, headers)

@@ -8,30 +8,36 @@ from contextlib import suppress
 from starlette.requests import Request
 
 from headrace.errors import HeadraceError
+from headrace.gateway.desk import Desk
+from headrace.gateway.problem import Problem
 from headrace.record import Record
 from headrace.reply import Unanswered
 from headrace.watcher import Watcher
 
 
-async def finished(
-    request: Request, watcher: Watcher, job_id: str, seconds: float
-) -> Record | None:
-    """Return the final record of a job; None if it is not finished in time.
+async def finished(request: Request, desk: Desk, job_id: str, seconds: float) -> Record | None:
+    """Return the final record of a job; None if it is not finished in time, or too many wait.
 
     Args:
         request: whose body is read; when its client leaves, nobody waits any longer.
-        watcher: tells when jobs are finished.
+        desk: tells when jobs are finished.
         job_id: the job.
         seconds: how long to wait.
     """
+    try:
+        with desk.load.pausing():
+            return await _finished(request, (await desk.app.aintake()).watcher, job_id, seconds)
+    except (HeadraceError, Problem):  # whatever it is: the job is accepted
+        return None
+
+
+async def _finished(request: Request, watcher: Watcher, job_id: str, seconds: float) -> Record:
     reply = watcher.wait(job_id)
     gone = asyncio.ensure_future(_gone(request))
     gone.add_done_callback(lambda _: reply.fail(Unanswered(seconds)))
     timer = asyncio.get_running_loop().call_later(seconds, reply.fail, Unanswered(seconds))
     try:
         return await reply
-    except HeadraceError:  # not in time; or the engine is in trouble, and the job is accepted
-        return None
     finally:
         timer.cancel()
         gone.cancel()
