@@ -41,6 +41,7 @@ class EventReader:
         self._rest = b""
         self._type = ""
         self._data: list[str] = []
+        self._id = ""
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Take in some bytes and yield the events that they complete.
@@ -62,7 +63,7 @@ class EventReader:
 
     def restart(self) -> None:
         """Forget what is incomplete: the connection was cut in the middle of it."""
-        self._rest, self._type, self._data = b"", "", []
+        self._rest, self._type, self._data, self._id = b"", "", [], self.last_id
 
     def _line(self, line: str) -> Event | None:
         if not line:
@@ -74,14 +75,14 @@ class EventReader:
         elif name == "event":
             self._type = value
         elif name == "id" and "\0" not in value:
-            self.last_id = value
+            self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
             self.retry = int(value) / 1000
         return None
 
     def _dispatch(self) -> Event | None:
         kind, data = self._type or "message", self._data
-        self._type, self._data = "", []
+        self._type, self._data, self.last_id = "", [], self._id
         if not data:
             return None
         return Event(kind, msgspec.json.decode("\n".join(data)), self.last_id)

@@ -8,7 +8,7 @@ an Idempotency-Key, so that they take effect once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -18,9 +18,11 @@ from headrace.client.refusal import refusal, waiting
 from headrace.client.snapshot import Page, Snapshot
 from headrace.client.stream import Stream
 from headrace.clock import Clock
-from headrace.errors import JobCancelled, JobDead, ResultTimeout
+from headrace.errors import GatewayError, JobCancelled, JobDead, ResultTimeout
 from headrace.ids import Ids
 from headrace.record import State
+
+T = TypeVar("T")
 
 _AGAIN = frozenset({0, 408, 429, 502, 503, 504})
 _IN_PROGRESS = b"idempotency-in-progress"
@@ -53,14 +55,14 @@ class Talk:
         """Hand one call over."""
         call = {"task": task, "arguments": arguments, **_split(options)}
         answer = yield from self._post("/v1/jobs", call, key)
-        return msgspec.json.decode(answer.body, type=Snapshot)
+        return _told(answer, Snapshot)
 
     def submit_many(
         self, calls: Sequence[Mapping[str, Any]], key: str | None
     ) -> Plan[tuple[Snapshot, ...]]:
         """Hand many calls over, all or none."""
         answer = yield from self._post("/v1/jobs/batch", {"jobs": calls}, key)
-        return msgspec.json.decode(answer.body, type=Page).jobs
+        return _told(answer, Page).jobs
 
     def job(self, job_id: str, wait: float | None = None) -> Plan[Snapshot]:
         """Ask for a job, if wished only when it is finished or so many seconds have passed."""
@@ -68,7 +70,7 @@ class Talk:
         patience = self._patience + (wait or 0.0)
         request = Request(method="GET", path=_path(job_id), query=query, patience=patience)
         answer = yield from self._ask(request)
-        return msgspec.json.decode(answer.body, type=Snapshot)
+        return _told(answer, Snapshot)
 
     def wait(self, job_id: str, timeout: float | None) -> Plan[Snapshot]:
         """Ask for a job by long polls until it is finished."""
@@ -90,13 +92,13 @@ class Talk:
         if job.result is not None:
             return job.result
         answer = yield from self._ask(Request(method="GET", path=f"{_path(job_id)}/result"))
-        return msgspec.json.decode(answer.body)
+        return _told(answer, object)
 
     def change(self, job_id: str, verb: str) -> Plan[Snapshot]:
         """Cancel or retry a job."""
         request = Request(method="POST", path=f"{_path(job_id)}/{verb}")
         answer = yield from self._ask(request)
-        return msgspec.json.decode(answer.body, type=Snapshot)
+        return _told(answer, Snapshot)
 
     def page(self, where: Mapping[str, Any], token: str | None) -> Plan[Page]:
         """Ask for a part of a list of jobs."""
@@ -104,7 +106,7 @@ class Talk:
         if token is not None:
             query += (("page_token", token),)
         answer = yield from self._ask(Request(method="GET", path="/v1/jobs", query=query))
-        return msgspec.json.decode(answer.body, type=Page)
+        return _told(answer, Page)
 
     def events(self, job_id: str) -> Stream:
         """Return the stream of a job's events."""
@@ -135,6 +137,14 @@ class Talk:
             if too_late or not (request.again and _asks_again(answer)):
                 raise refusal(answer)
             yield Pause(pause)
+
+
+def _told(answer: Answer, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except msgspec.MsgspecError as error:
+        text = f"the gateway's answer is not understood: {error}; is its version another one?"
+        raise GatewayError(text, answer.status, "not-understood") from None
 
 
 def _asks_again(answer: Answer) -> bool:

@@ -151,6 +151,7 @@ class EventReader {
   #rest = "";
   #type = "";
   #data = [];
+  #id = "";
 
   *feed(text) {
     this.#rest += text;
@@ -167,6 +168,7 @@ class EventReader {
   restart() {
     this.#rest = this.#type = "";
     this.#data = [];
+    this.#id = this.lastId;
   }
 
   #line(line) {
@@ -174,7 +176,7 @@ class EventReader {
     const [, name, value] = /^([^:]*)(?::? ?)(.*)$/.exec(line);
     if (name === "data") this.#data.push(value);
     else if (name === "event") this.#type = value;
-    else if (name === "id" && !value.includes("\0")) this.lastId = value;
+    else if (name === "id" && !value.includes("\0")) this.#id = value;
     else if (name === "retry" && /^\d+$/.test(value)) this.retry = Number(value);
     return null;
   }
@@ -183,6 +185,7 @@ class EventReader {
     const [type, data] = [this.#type || "message", this.#data];
     this.#type = "";
     this.#data = [];
+    this.lastId = this.#id;
     return data.length === 0 ? null : { type, data: JSON.parse(data.join("\n")), id: this.lastId };
   }
 }
