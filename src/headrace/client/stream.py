@@ -10,6 +10,8 @@ from headrace.client.refusal import refusal
 from headrace.clock import Clock
 
 _NO_CONTENT = 204
+_SILENCE = 45.0
+"""Seconds without a word after which a connection is dead: a gateway says something every 15."""
 _AGAIN = frozenset({0, 200, 429, 502, 503, 504})
 
 
@@ -19,7 +21,7 @@ class Stream:
     Args:
         path: where the events are.
         clock: tells how long nothing has come.
-        patience: seconds without any answer after which it is given up.
+        patience: seconds of failures in a row after which it is given up.
         pause: from an answer and the pause before to the next pause.
 
     Attributes:
@@ -35,7 +37,7 @@ class Stream:
         self._patience = patience
         self._next_pause = pause
         self._pause = 0.0
-        self._heard_at = clock.monotonic()
+        self._failing_since: float | None = None
         self._reader = EventReader()
 
     def request(self) -> Request:
@@ -43,11 +45,11 @@ class Stream:
         headers = {"Accept": "text/event-stream"}
         if self._reader.last_id:
             headers["Last-Event-ID"] = self._reader.last_id
-        return Request(method="GET", path=self._path, headers=headers, patience=self._patience)
+        return Request(method="GET", path=self._path, headers=headers, patience=_SILENCE)
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Take in some bytes and yield the events that they complete."""
-        self._heard_at, self._pause = self._clock.monotonic(), 0.0
+        self._failing_since, self._pause = None, 0.0
         for event in self._reader.feed(chunk):
             self.ended = self.ended or event.type == "end"
             yield event
@@ -70,7 +72,10 @@ class Stream:
             self._pause = self._reader.retry
         else:
             self._pause = self._next_pause(answer, self._pause)
-        waited = self._clock.monotonic() + self._pause - self._heard_at
-        if answer.status not in _AGAIN or waited > self._patience:
+        now = self._clock.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        too_late = now + self._pause > self._failing_since + self._patience
+        if too_late or answer.status not in _AGAIN:
             raise refusal(answer)
         return self._pause

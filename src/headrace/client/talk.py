@@ -30,8 +30,6 @@ _CONFLICT = 409
 _SHORTEST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 _LONGEST_POLL = 25.0
-_SILENCE = 45.0
-"""Seconds without a word on a stream: a gateway says something every 15."""
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -111,7 +109,7 @@ class Talk:
     def events(self, job_id: str) -> Stream:
         """Return the stream of a job's events."""
         path = f"{_path(job_id)}/events"
-        return Stream(path, self._clock, max(self._patience, _SILENCE), self._pause)
+        return Stream(path, self._clock, self._patience, self._pause)
 
     def _pause(self, answer: Answer, before: float) -> float:
         """Return the seconds until something is tried again: what was asked for, or jitter."""

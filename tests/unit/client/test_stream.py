@@ -54,7 +54,8 @@ def test_pauses_grow_until_something_comes(stream: Stream) -> None:
     assert stream.pause(GONE) == 1.0
 
 
-def test_it_is_given_up_after_a_long_silence(stream: Stream, clock: ManualClock) -> None:
+def test_it_is_given_up_when_patience_ends(stream: Stream, clock: ManualClock) -> None:
+    stream.pause(GONE)
     clock.advance(50)
     with pytest.raises(GatewayError, match="refused"):
         stream.pause(GONE)
