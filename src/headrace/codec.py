@@ -42,6 +42,7 @@ class Parameters:
 
     Attributes:
         injected: the name of that parameter, or None.
+        struct: what the arguments are fields of.
 
     Raises:
         InvalidOption: an annotation cannot be resolved, or has no JSON form.
@@ -64,8 +65,8 @@ class Parameters:
             name: JsonForm(kind, f"task {task!r}, parameter {name!r}")
             for name, kind in types.items()
         }
-        self._struct = _struct_of(given, types, task)
-        self._form = JsonForm(self._struct, f"task {task!r}")
+        self.struct = _struct_of(given, types, task)
+        self._form = JsonForm(self.struct, f"task {task!r}")
         # Most functions are so simple that the struct itself checks and places the arguments.
         self._simple = all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in given)
         self._in_order = all(
@@ -83,9 +84,9 @@ class Parameters:
         """
         try:
             if self._simple:
-                return self._form.encode(self._struct(*args, **kwargs))
+                return self._form.encode(self.struct(*args, **kwargs))
             bound = self._signature.bind(*args, **kwargs)
-            return self._form.encode(self._struct(**bound.arguments))
+            return self._form.encode(self.struct(**bound.arguments))
         except MISFITS as error:
             raise InvalidArguments(self._explain(error, args, kwargs)) from None
 
@@ -153,14 +154,17 @@ class Returns:
         function: what gives the results.
         task: the task's name, for messages.
 
+    Attributes:
+        kind: the type of a result.
+
     Raises:
         InvalidOption: the annotation cannot be resolved, or has no JSON form.
     """
 
     def __init__(self, function: Callable[..., Any], task: str) -> None:
-        kind = _without_outcomes(_hints(function, task).get("return", Any))
+        self.kind = _without_outcomes(_hints(function, task).get("return", Any))
         self._task = task
-        self._form = JsonForm(kind, f"task {task!r}, returned value")
+        self._form = JsonForm(self.kind, f"task {task!r}, returned value")
 
     def encode(self, value: object) -> bytes:
         """Return a result as JSON.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -110,6 +110,32 @@ def pointer(error: Exception) -> str:
 
 def _joined(steps: list[str]) -> str:
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def schemas(
+    kinds: Iterable[Any], place: str = "#/components/schemas/"
+) -> tuple[tuple[dict[str, Any], ...], dict[str, dict[str, Any]]]:
+    """Return JSON Schemas (2020-12) of types, and of the types with a name that they refer to.
+
+    Args:
+        kinds: as annotations say them.
+        place: what a reference begins with.
+    """
+    named: dict[str, dict[str, Any]] = {}
+
+    def describe_custom(kind: Any) -> dict[str, Any]:
+        if kind is object:
+            return {"description": "Anything."}  # an empty schema would count as none
+        if issubclass(kind, PurePath):
+            return {"type": "string"}
+        schema: dict[str, Any] = kind.model_json_schema(ref_template=place + "{model}")
+        named.update(schema.pop("$defs", {}))
+        return schema
+
+    described, components = msgspec.json.schema_components(
+        kinds, schema_hook=describe_custom, ref_template=place + "{name}"
+    )
+    return described, named | components
 
 
 # Types --------------------------------------------------------------------------------------------

@@ -11,11 +11,15 @@ import pytest
 from pydantic import BaseModel, Field
 
 from headrace.errors import InvalidOption
-from headrace.json_form import NESTING_LIMIT, JsonForm, describe, writable
+from headrace.json_form import NESTING_LIMIT, JsonForm, describe, schemas, writable
 
 
 class Renamed(BaseModel):
     number: int = Field(alias="no")
+
+
+class Holder(BaseModel):
+    held: Renamed
 
 
 class Tree(msgspec.Struct):
@@ -90,3 +94,18 @@ def test_errors_become_a_part_of_a_sentence() -> None:
         form.decode(b'{"a":[1,"x"]}')
     assert describe(caught.value) == "expected `int`, got `str` at [...][1]"
     assert "nested too deeply" in describe(RecursionError())
+
+
+def test_types_are_described_with_what_they_refer_to() -> None:
+    (tree, paths, anything, renamed), named = schemas([Tree, list[Path], object, Renamed], "#/x/")
+    assert tree == {"$ref": "#/x/Tree"}
+    assert paths == {"type": "array", "items": {"type": "string"}}
+    assert "type" not in anything
+    assert renamed["properties"]["no"]["type"] == "integer"
+    assert named["Tree"]["properties"]["left"]["anyOf"][-1] == {"$ref": "#/x/Tree"}
+
+
+def test_models_inside_models_are_described_beside_them() -> None:
+    (schema,), named = schemas([Holder], "#/x/")
+    assert schema["properties"]["held"] == {"$ref": "#/x/Renamed"}
+    assert named["Renamed"]["type"] == "object"
