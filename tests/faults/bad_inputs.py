@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 MEBIBYTE = 1024 * 1024
 
@@ -96,7 +97,7 @@ def _wire(number: int, title: str, sent: bytes, status: int = 400) -> Input:
 
 _DEEP = 100_000
 _ORDER = '{"task": "echo"}'
-_CHUNKED = {"transfer_encoding": "chunked", "content_length": None}
+_CHUNKED: dict[str, Any] = {"transfer_encoding": "chunked", "content_length": None}
 
 JSON = [
     _json(1, "no body", "", 400, "malformed-request"),

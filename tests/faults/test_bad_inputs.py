@@ -96,18 +96,27 @@ def _more(talk: socket.socket) -> bytes:
         return b""
 
 
+def complaints(bad: Input, answer: Answer) -> Iterator[str]:
+    """Yield what is not as it should be."""
+    if answer.status != bad.status:
+        yield f"{answer.status} instead of {bad.status}: {answer.content!r:.500}"
+    if bad.closed and not answer.closed:
+        yield "the connection is not closed"
+    if not bad.kind:
+        return
+    if answer.fields["content-type"] != "application/problem+json":
+        yield f"no problem, but {answer.fields['content-type']}"
+        return
+    problem = json.loads(answer.content)
+    if not problem["type"].endswith(f"/{bad.kind}") or problem["status"] != answer.status:
+        yield f"another problem: {problem}"
+
+
 @pytest.mark.parametrize(
     "bad", INPUTS, ids=lambda bad: f"{bad.number}-{bad.title}".replace(" ", "-")
 )
 def test_it_says_what_is_wrong(server: Server, bad: Input) -> None:
-    answer = ask(server, bad)
-    problem = json.loads(answer.content)
-    assert answer.status == bad.status, problem
-    if bad.kind:
-        assert answer.fields["content-type"] == "application/problem+json"
-        assert problem["type"].endswith(f"/{bad.kind}")
-        assert problem["status"] == bad.status
-    assert answer.closed or not bad.closed
+    assert list(complaints(bad, ask(server, bad))) == []
 
 
 def test_it_lives_on(server: Server) -> None:
@@ -118,6 +127,25 @@ def test_it_lives_on(server: Server) -> None:
     assert server.memory - before < GROWTH
     assert ask(server, Input(0, "nothing", (request(),), 202, "")).status == 202
     assert server.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "content"),
+    [
+        (
+            500,
+            "application/problem+json",
+            b'{"type": "/v1/problems/internal-error", "status": 500}',
+        ),
+        (400, "text/plain", b"Invalid HTTP request received."),
+        (400, "application/problem+json", b'{"type": "/v1/problems/forbidden", "status": 400}'),
+        (400, "application/problem+json", b'{"type": "/malformed-request", "status": 500}'),
+    ],
+)
+def test_a_planted_answer_is_found(status: int, kind: str, content: bytes) -> None:
+    bad = Input(0, "planted", (), 400, "malformed-request")
+    answer = Answer(status, {"content-type": kind}, content, closed=False)
+    assert list(complaints(bad, answer))
 
 
 def test_every_number_is_there_once() -> None:
