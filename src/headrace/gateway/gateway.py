@@ -42,6 +42,7 @@ class Gateway:
             *Jobs(desk).routes,
         ]
         site = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=self._lifespan)
+        site.router.redirect_slashes = False  # what is not there is not there
         self._guard = Guard(site, self.settings, desk.load)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
