@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -20,6 +20,8 @@ from headrace.errors import InvalidOption
 
 NESTING_LIMIT = 200
 """Levels of lists and objects: well below the recursion limit of whoever reads them."""
+
+_ANYTHING = {"description": "Anything."}  # an empty schema would count as none
 
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]')
 _AT = re.compile(r"(?P<problem>.*) - at `(?P<place>.*)`", re.DOTALL)
@@ -117,25 +119,36 @@ def schemas(
 ) -> tuple[tuple[dict[str, Any], ...], dict[str, dict[str, Any]]]:
     """Return JSON Schemas (2020-12) of types, and of the types with a name that they refer to.
 
+    A type that JSON Schema cannot tell of, such as a struct whose default is a path, is anything.
+
     Args:
         kinds: as annotations say them.
         place: what a reference begins with.
     """
-    named: dict[str, dict[str, Any]] = {}
+    models: dict[str, dict[str, Any]] = {}
 
     def describe_custom(kind: Any) -> dict[str, Any]:
         if kind is object:
-            return {"description": "Anything."}  # an empty schema would count as none
+            return _ANYTHING
         if issubclass(kind, PurePath):
             return {"type": "string"}
         schema: dict[str, Any] = kind.model_json_schema(ref_template=place + "{model}")
-        named.update(schema.pop("$defs", {}))
+        models.update(schema.pop("$defs", {}))
         return schema
 
-    described, components = msgspec.json.schema_components(
-        kinds, schema_hook=describe_custom, ref_template=place + "{name}"
+    told = [kind if _is_describable(kind, describe_custom) else object for kind in kinds]
+    described, named = msgspec.json.schema_components(
+        told, schema_hook=describe_custom, ref_template=place + "{name}"
     )
-    return described, named | components
+    return described, models | named
+
+
+def _is_describable(kind: Any, hook: Callable[[Any], dict[str, Any]]) -> bool:
+    try:
+        msgspec.json.schema(kind, schema_hook=hook)
+    except TypeError:
+        return False
+    return True
 
 
 # Types --------------------------------------------------------------------------------------------

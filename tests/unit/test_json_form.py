@@ -27,6 +27,10 @@ class Tree(msgspec.Struct):
     right: Tree | None = None
 
 
+class Folder(msgspec.Struct):
+    path: Path = Path("x")
+
+
 class Odd:
     pass
 
@@ -109,3 +113,9 @@ def test_models_inside_models_are_described_beside_them() -> None:
     (schema,), named = schemas([Holder], "#/x/")
     assert schema["properties"]["held"] == {"$ref": "#/x/Renamed"}
     assert named["Renamed"]["type"] == "object"
+
+
+def test_what_cannot_be_described_is_anything() -> None:
+    (folder, number), _ = schemas([Folder, int])
+    assert folder == {"description": "Anything."}
+    assert number == {"type": "integer"}
