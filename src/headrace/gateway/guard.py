@@ -11,6 +11,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.errors import HeadraceError
+from headrace.gateway.hosts import check_host
+from headrace.gateway.origins import check_origin
 from headrace.gateway.problem import Problem, of
 from headrace.gateway.settings import Settings
 
@@ -35,7 +37,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with a problem (ASGI)."""
-        if scope["type"] == "lifespan":
+        if scope["type"] == "lifespan" or _asks_for_life(scope):
             await self._site(scope, receive, send)
             return
         try:
@@ -51,6 +53,8 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         settings = self._settings
+        check_host(scope, settings.hosts)
+        check_origin(scope, settings.origins)
         if self.draining:
             raise Problem("draining", "another process will answer", {"Retry-After": "1"})
         if self._handled >= settings.max_requests:
@@ -65,6 +69,11 @@ class Guard:
             await send({"type": "websocket.close", "code": 1013})
             return
         await problem.response(scope.get("root_path", ""))(scope, receive, send)
+
+
+def _asks_for_life(scope: Scope) -> bool:
+    """Tell whether it is the probe that only wants to know whether the process lives."""
+    return bool(scope["path"].removeprefix(scope.get("root_path", "")) == "/livez")
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
