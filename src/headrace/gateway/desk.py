@@ -47,10 +47,24 @@ class Desk:
             Problem: it is not known (401), or may not do this (403).
         """
         caller = await self._admit(request)
+        self.check(caller, scope, queue)
+        return caller
+
+    async def anyone(self, request: HTTPConnection) -> Caller:
+        """Return who asks for what everybody who is known may have.
+
+        Raises:
+            Problem: it is not known (401).
+        """
+        return await self._admit(request)
+
+    def check(self, caller: Caller, scope: str, queue: str | None = None) -> None:
+        """Check that a caller may do what it asks for; arguments and errors as for `caller`."""
         if not caller.may(scope, queue):
             where = f" in queue {queue}" if queue is not None else ""
-            raise Problem("forbidden", f"this key does not allow {scope}{where}")
-        return caller
+            detail = f"this key does not allow {scope}{where}"
+            challenge = f'Bearer error="insufficient_scope", scope="{scope}"'  # RFC 6750 §3.1
+            raise Problem("forbidden", detail, {"WWW-Authenticate": challenge})
 
     async def engine(self) -> Engine:
         """Return the engine, open."""
@@ -68,6 +82,6 @@ class Desk:
         """
         engine = await self.engine()
         record = (await self.answer(engine.get([job_id]))).get(job_id)
-        if record is None or not caller.owns(record.message.tags):
+        if record is None or not caller.knows(record.message):
             raise Problem("not-found", f"there is no job {job_id}, or it is no longer kept")
         return record

@@ -1,11 +1,13 @@
-"""A caller may do what its key's scopes say, in its queues, and knows of its tenant's jobs alone."""
+"""A caller may do what its key says, in its queues, and knows of its tenant's jobs alone."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from headrace.gateway.caller import ANONYMOUS, SCOPES, SHARED, Caller, Quota
+from headrace.message import Message
 
 
 def test_a_scope_is_good_for_itself_alone() -> None:
@@ -36,6 +38,18 @@ def test_a_tenant_knows_its_own_jobs() -> None:
     assert not caller.owns(("tenant:other",))
     assert not caller.owns(())
     assert ANONYMOUS.owns(())
+
+
+def test_a_job_of_a_strange_queue_is_not_known() -> None:
+    caller = Caller(name="k", tenant="acme", queues=("mail-*",))
+
+    def known(queue: str, *tags: str) -> bool:
+        message = Message(v=1, id="1", task="send", body=Raw(b"{}"), queue=queue, tags=tags)
+        return caller.knows(message)
+
+    assert known("mail-out", caller.tag)
+    assert not known("pdf", caller.tag)
+    assert not known("mail-out")
 
 
 @pytest.mark.parametrize("text", ['{"rate":0,"burst":1}', '{"rate":1,"burst":0}', '{"rate":1}'])
