@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from headrace.app import App
-from headrace.gateway.caller import ANONYMOUS, Caller
 from headrace.gateway.desk import Admit, Desk
+from headrace.gateway.doorkeeper import Doorkeeper
 from headrace.gateway.guard import HANDLERS, Guard
 from headrace.gateway.handover import Handover
+from headrace.gateway.health import Health
 from headrace.gateway.jobs import Jobs
-from headrace.gateway.problem import Problem
+from headrace.gateway.meta import Meta
+from headrace.gateway.origins import Origins
+from headrace.gateway.problems import Problems
+from headrace.gateway.queues import Queues
 from headrace.gateway.settings import Settings
 
 
@@ -29,6 +32,11 @@ class Gateway:
         settings: limits, and whom it serves.
         admit: finds out who asks: an application's own way to log in. It is called with each
             request, and returns a `Caller` or raises `Problem`. By default, API keys.
+
+    Attributes:
+        app: the App.
+        settings: the settings.
+        routes: everything that it serves.
     """
 
     def __init__(
@@ -36,24 +44,28 @@ class Gateway:
     ) -> None:
         self.app = app
         self.settings = settings or Settings()
-        desk = Desk(app, self.settings, admit or self._admit)
-        routes = [
+        desk = Desk(app, self.settings, admit or Doorkeeper(app, self.settings))
+        self.routes = [
+            *Health(desk).routes,
             *Handover(desk).routes,
             *Jobs(desk).routes,
+            *Meta(desk).routes,
+            *Problems().routes,
+            *Queues(desk).routes,
         ]
-        site = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=self._lifespan)
+        site = Starlette(routes=self.routes, exception_handlers=HANDLERS, lifespan=self._lifespan)
         self._guard = Guard(site, self.settings)
+        self._door = Origins(self._guard, self.settings.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, one WebSocket, or the server itself (ASGI)."""
-        await self._guard(scope, receive, send)
+        await self._door(scope, receive, send)
+
+    def drain(self) -> None:
+        """Accept nothing more: the process is about to stop. What has begun goes on."""
+        self._guard.draining = True
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         async with self.app:
             yield
-
-    async def _admit(self, _: HTTPConnection) -> Caller:
-        if not self.settings.anonymous:
-            raise Problem("unauthenticated", headers={"WWW-Authenticate": "Bearer"})
-        return ANONYMOUS

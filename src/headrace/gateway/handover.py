@@ -25,8 +25,9 @@ class Handover:
     async def _call(self, request: Request) -> Response:
         """Accept one call; the body is its arguments (RFC 9110 §15.3.3)."""
         app = self._desk.app
+        caller = await self._desk.caller(request, "jobs:submit")
         task = app.registry.get(request.path_params["task"])
-        await self._desk.caller(request, "jobs:submit", task.options.queue)
+        self._desk.check(caller, "jobs:submit", task.options.queue)
         call = task.call_json(await request.body())
         (job,) = await app.asubmit([call])
         base = request.scope.get("root_path", "")
