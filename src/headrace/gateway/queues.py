@@ -74,9 +74,10 @@ class Queues:
         nobody may take, in a paused queue, does not count. A queue without jobs is no error, since
         scalers ask before there are any.
         """
-        slots = self._slots(request)
+        caller = await self._desk.caller(request, "queues:read")
         queue = check_name("queue", request.path_params["queue"])
-        await self._desk.caller(request, "queues:read", queue)
+        self._desk.check(caller, "queues:read", queue)
+        slots = self._slots(request)
         engine = await self._desk.engine()
         (status,) = await self._desk.answer(engine.depth([queue]))
         backlog = status.running + (0 if status.paused else status.ready)
