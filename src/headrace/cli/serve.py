@@ -41,7 +41,7 @@ def serve(  # noqa: PLR0913 - its options
     ctx: click.Context, /, app: str, host: str, port: int, given: tuple[str, ...],
     *, require_keys: bool, proxied: bool,
 ) -> Exit:  # fmt: skip
-    """Let clients hand work over to an APP by HTTP, and be told what became of it.
+    """Let clients hand work over to an APP by HTTP.
 
     Whoever is not on this machine needs an API key: `headrace keys create`. SIGTERM or Ctrl-C:
     accept nothing more, finish what has begun, exit 0. A second signal hurries.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -42,7 +43,9 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = error.strerror or str(error)
+        # Those of getaddrinfo have numbers of their own; to the others Python adds the address.
+        known = error.errno is not None and not isinstance(error, socket.gaierror)
+        reason = os.strerror(error.errno or 0) if known else error.strerror
         raise ConfigError(
             f"cannot listen at {host}:{port}: {reason}; choose another place with --host and --port"
         ) from None
@@ -123,6 +126,8 @@ class Server(uvicorn.Server):
         """Let what works beside the gateway end, then the requests, then the App."""
         await asyncio.to_thread(self._ending)
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves it then, but the App is to be closed all the same
+            await self.lifespan.shutdown()
 
 
 def _config(gateway: Gateway, settings: Settings) -> uvicorn.Config:
