@@ -46,9 +46,9 @@ class Gateway:
         self.settings = settings or Settings()
         desk = Desk(app, self.settings, admit or Doorkeeper(app, self.settings))
         self.routes = [
-            *Health(desk).routes,
-            *Handover(desk).routes,
+            *Handover(desk).routes,  # first: they are looked through in this order
             *Jobs(desk).routes,
+            *Health(desk).routes,
             *Meta(desk).routes,
             *Problems().routes,
             *Queues(desk).routes,

@@ -73,7 +73,8 @@ class Guard:
 
 def _asks_for_life(scope: Scope) -> bool:
     """Tell whether it is the probe that only wants to know whether the process lives."""
-    return bool(scope["path"].removeprefix(scope.get("root_path", "")) == "/livez")
+    path: str = scope["path"]
+    return path.endswith("/livez") and path.removeprefix(scope.get("root_path", "")) == "/livez"
 
 
 async def answer_error(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ gateway here, for its visitor's browser. What gives it away is that its requests
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.types import Scope
@@ -15,9 +15,14 @@ from starlette.types import Scope
 from headrace.gateway.problem import Problem
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]{2,45}\]|[a-z0-9_-][a-z0-9._-]{0,253})(:[0-9]{0,5})?")
+_REMEMBERED = 256
+_DETAILS = {
+    "malformed-request": "the Host field is no name or address",
+    "misdirected-request": "the setting `hosts` names what is served here",
+}
 
 
-def check_host(scope: Scope, hosts: Sequence[str]) -> None:
+def check_host(scope: Scope, hosts: tuple[str, ...]) -> None:
     """Turn away a request to a name that is not served here (RFC 9110 §7.2, RFC 9112 §3.2).
 
     An address in place of a name is served if it is the one that the request came to: no name can
@@ -33,15 +38,23 @@ def check_host(scope: Scope, hosts: Sequence[str]) -> None:
     fields = [value for name, value in scope["headers"] if name == b"host"]
     if len(fields) != 1:
         raise Problem("malformed-request", "a request has one Host field")
-    found = _HOST.fullmatch(fields[0].decode("latin-1").lower())
+    server = scope.get("server")
+    kind = _problem(fields[0], hosts, server[0] if server else "")
+    if kind is not None:
+        raise Problem(kind, _DETAILS[kind])
+
+
+@lru_cache(_REMEMBERED)
+def _problem(field: bytes, hosts: tuple[str, ...], here: str) -> str | None:
+    """Return what is wrong with a Host field; clients send the same again and again."""
+    found = _HOST.fullmatch(field.decode("latin-1").lower())
     if found is None:
-        raise Problem("malformed-request", "the Host field is no name or address")
+        return "malformed-request"
     name = found["name"].removesuffix(".")
     if "*" in hosts or any(_matches(name, pattern) for pattern in hosts):
-        return
-    server = scope.get("server")
-    if server is None or (address := _address(name)) is None or address != _address(server[0]):
-        raise Problem("misdirected-request", "the setting `hosts` names what is served here")
+        return None
+    address = _address(name)
+    return None if address is not None and address == _address(here) else "misdirected-request"
 
 
 def _matches(name: str, pattern: str) -> bool:
