@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+import msgspec
 
 from headrace.cli.exits import Exit
 from headrace.cli.output import Column, document, say, table
@@ -14,12 +15,14 @@ from headrace.cli.storage import Storage, opened
 from headrace.cli.text import moment
 from headrace.engine import Entry
 from headrace.errors import JobNotFound
-from headrace.gateway.caller import SCOPES, Quota
+from headrace.gateway.caller import SCOPES
 from headrace.gateway.keys import KEY_PREFIX, USE_PREFIX, Key, create, read, revoke, rotate
+from headrace.gateway.quota import Quota
 
 _DEFAULT_SCOPES = ("jobs:submit", "jobs:read", "jobs:write")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>[smhd])")
+_ALLOWANCE = re.compile(r"(?P<requests>[1-9][0-9]{0,8})/" + _DURATION.pattern)
 _PAGE = 500
 _COLUMNS = (
     Column("id", whole=True),
@@ -55,6 +58,24 @@ class Duration(click.ParamType[float]):
         return int(found["count"]) * _UNITS[found["unit"]]
 
 
+class Allowance(click.ParamType[Quota]):
+    """So many requests in a time, such as `600/1m`."""
+
+    name = "allowance"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Quota:
+        """Return the quota."""
+        if isinstance(value, Quota):
+            return value
+        found = _ALLOWANCE.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r} is no quota such as 600/1m", param, ctx)
+        seconds = int(found["count"]) * int(_UNITS[found["unit"]])
+        return Quota(int(found["requests"]), max(1, seconds))
+
+
 @click.group(no_args_is_help=True)
 def keys() -> None:
     """Create, list, rotate and revoke API keys of gateways."""
@@ -73,21 +94,15 @@ def keys() -> None:
 @click.option("--tenant", metavar="NAME", help="Whose jobs it sees and submits [default: all].")
 @click.option("--expires", type=Duration(), metavar="TIME", help="When it ends, such as 90d.")
 @click.option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Requests a second."
+    "--quota", type=Allowance(), metavar="N/TIME", help="Requests in a time, such as 600/1m."
 )
-@click.option("--burst", type=click.IntRange(1), metavar="N", help="Requests at once [default: N].")
 @click.option("--json", "as_json", is_flag=True, help="Report as one JSON document.")
-def create_key(
-    expires: float | None, rate: float | None, burst: int | None, *, as_json: bool, **terms: Any
-) -> None:
+def create_key(expires: float | None, *, as_json: bool, **terms: Any) -> None:
     """Create a key and print it: this once, since only its digest is kept."""
-    if burst is not None and rate is None:
-        raise click.UsageError("--burst goes with --rate")
-    quota = None if rate is None else Quota(rate=rate, burst=burst or max(1, round(rate)))
     with opened(new=True) as storage:
         now = storage.clock.now()
         ends = None if expires is None else now + expires
-        key, token = create(storage.ids, now, quota=quota, expires_at=ends, **terms)
+        key, token = create(storage.ids, now, expires_at=ends, **terms)
         storage.apply(key.put(expect=0))
     _print(key, token, as_json=as_json)
 
@@ -178,7 +193,7 @@ def _row(key: Key, now: float, used: float | None) -> tuple[object, ...]:
         ", ".join(key.scopes),
         ", ".join(key.queues),
         key.tenant,
-        None if quota is None else f"{quota.rate:g}/s, {quota.burst} at once",
+        None if quota is None else f"{quota.requests}/{quota.seconds}s",
         moment(key.expires_at),
         moment(used),
     )
@@ -193,7 +208,7 @@ def _as_json(key: Key, now: float, used: float | None) -> dict[str, Any]:
         "scopes": list(key.scopes),
         "queues": list(key.queues),
         "tenant": key.tenant,
-        "quota": None if quota is None else {"rate": quota.rate, "burst": quota.burst},
+        "quota": None if quota is None else msgspec.structs.asdict(quota),
         "created_at": moment(key.created_at),
         "expires_at": moment(key.expires_at),
         "revoked_at": moment(key.revoked_at),

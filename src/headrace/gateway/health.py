@@ -39,7 +39,9 @@ class Health:
         return Response(_WELL, 200, _FRESH, MEDIA_TYPE)
 
     async def _ready(self, _: Request) -> Response:
-        """Say whether the engine answers a read; a process that drains never comes this far."""
+        """Say whether the engine answers a read, and the process goes on."""
+        if self._desk.load.draining:
+            raise Problem("draining", "this process is about to stop", _FRESH)
         try:
             async with asyncio.timeout(READY_SECONDS):
                 engine = await self._desk.engine()

@@ -16,7 +16,8 @@ import msgspec
 
 from headrace.engine import Entry
 from headrace.errors import InvalidOption
-from headrace.gateway.caller import SCOPES, SHARED, Caller, Quota
+from headrace.gateway.caller import SCOPES, SHARED, Caller
+from headrace.gateway.quota import Quota
 from headrace.ids import Ids
 from headrace.message import check_name
 from headrace.write import Put

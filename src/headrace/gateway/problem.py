@@ -63,6 +63,16 @@ TITLES: dict[str, tuple[int, str]] = {
 """Every kind of problem, with its status and title; `GET /v1/problems/{kind}` tells them."""
 
 
+_OWN = "/v1/problems/"
+_REGISTERED = "https://iana.org/assignments/http-problem-types#"
+_TAKEN = {"quota-exceeded", "temporary-reduced-capacity"}  # draft-ietf-httpapi-ratelimit-headers-10
+
+
+def type_of(kind: str, base: str = "") -> str:
+    """Return the URI of a kind of problem; `base` is where the gateway is mounted."""
+    return f"{_REGISTERED if kind in _TAKEN else base + _OWN}{kind}"
+
+
 class Problem(Exception):
     """A request that is answered with a problem.
 
@@ -94,7 +104,7 @@ class Problem(Exception):
             base: where the gateway is mounted, such as "/work".
         """
         problem = {
-            "type": f"{base}/v1/problems/{self.kind}",
+            "type": type_of(self.kind, base),
             "title": self.title,
             "status": self.status,
         }

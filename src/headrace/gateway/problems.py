@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headrace.gateway.portrait import MEDIA_TYPE, encode
-from headrace.gateway.problem import TITLES, Problem
+from headrace.gateway.problem import TITLES, Problem, type_of
 
 REMEDIES = {
     "malformed-request": "Correct what `detail` names; sending the same again does not help.",
@@ -76,7 +76,7 @@ def _answer(content: dict[str, Any]) -> Response:
 def _portrait(kind: str, base: str) -> dict[str, Any]:
     status, title = TITLES[kind]
     return {
-        "type": f"{base}/v1/problems/{kind}",
+        "type": type_of(kind, base),
         "title": title,
         "status": status,
         "remedy": REMEDIES.get(kind),

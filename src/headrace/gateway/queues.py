@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headrace.gateway.desk import Desk
+from headrace.gateway.desk import Desk, permit
 from headrace.gateway.portrait import MEDIA_TYPE, encode
 from headrace.gateway.problem import Problem, invalid
 from headrace.message import check_name
@@ -76,7 +76,7 @@ class Queues:
         """
         caller = await self._desk.caller(request, "queues:read")
         queue = check_name("queue", request.path_params["queue"])
-        self._desk.check(caller, "queues:read", queue)
+        permit(caller, "queues:read", queue)
         slots = self._slots(request)
         engine = await self._desk.engine()
         (status,) = await self._desk.answer(engine.depth([queue]))

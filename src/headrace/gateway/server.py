@@ -9,17 +9,14 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from ipaddress import ip_address
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
 from headrace.errors import ConfigError, HeadraceError
+from headrace.gateway.connection import connections
 from headrace.gateway.gateway import Gateway
-from headrace.gateway.settings import Settings
-from headrace.gateway.wire import Wire
 from headrace.signals import heeded
 
 _BACKLOG = 2048
@@ -82,7 +79,7 @@ class Server(uvicorn.Server):
         ending: Callable[[], object] = lambda: None,
         hurrying: Callable[[], object] = lambda: None,
     ) -> None:
-        super().__init__(_config(gateway, gateway.settings))
+        super().__init__(_config(gateway))
         self._gateway = gateway
         self._ending = ending
         self._hurrying = hurrying
@@ -130,11 +127,11 @@ class Server(uvicorn.Server):
             await self.lifespan.shutdown()
 
 
-def _config(gateway: Gateway, settings: Settings) -> uvicorn.Config:
-    protocol: Any = partial(Wire, max_head=settings.max_headers + settings.max_url)
+def _config(gateway: Gateway) -> uvicorn.Config:
+    settings = gateway.settings
     return uvicorn.Config(
         gateway,
-        http=protocol,
+        http=connections(settings),
         ws="websockets-sansio",
         ws_max_size=settings.max_message,
         ws_max_queue=_WAITING_MESSAGES,

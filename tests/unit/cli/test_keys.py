@@ -41,13 +41,13 @@ def test_create_prints_the_token_alone_and_makes_the_database(terminal: Terminal
 def test_create_with_terms(terminal: Terminal) -> None:
     told = terminal.json(
         "keys", "create", "--scope", "jobs:submit", "--queue", "mail-*", "--queue", "pdf",
-        "--tenant", "acme", "--expires", "90d", "--rate", "2.5",
+        "--tenant", "acme", "--expires", "90d", "--quota", "600/1m",
     )  # fmt: skip
     key = stored(terminal)[told["id"]]
     assert opens(key, told["token"], key.created_at)
     assert not opens(key, told["token"], key.created_at + 90 * 86_400)
     assert (key.queues, key.tenant) == (("mail-*", "pdf"), "acme")
-    assert told["quota"] == {"rate": 2.5, "burst": 2}
+    assert told["quota"] == {"requests": 600, "seconds": 60}
     assert told["state"] == "live"
 
 
@@ -59,8 +59,9 @@ def test_create_with_terms(terminal: Terminal) -> None:
         (["--tenant", "a b"], "tenant name"),
         (["--queue", "a b"], "queue pattern"),
         (["--expires", "soon"], "no time such as 90d"),
-        (["--burst", "3"], "--burst goes with --rate"),
-        (["--rate", "0"], "--rate"),
+        (["--quota", "3"], "no quota such as 600/1m"),
+        (["--quota", "0/1m"], "no quota"),
+        (["--quota", "many/1m"], "no quota"),
     ],
 )
 def test_terms_that_make_no_sense(terminal: Terminal, options: list[str], complaint: str) -> None:
@@ -73,7 +74,7 @@ def test_terms_that_make_no_sense(terminal: Terminal, options: list[str], compla
 def test_list(terminal: Terminal) -> None:
     first = terminal.json("keys", "create", "--name", "first")
     second = terminal.json("keys", "create", "--expires", "0s")
-    third = terminal.json("keys", "create", "--tenant", "acme", "--rate", "5")
+    third = terminal.json("keys", "create", "--tenant", "acme", "--quota", "5/10s")
     terminal("keys", "revoke", first["id"])
     terminal("keys", "rotate", third["id"])
     with App() as app:
@@ -83,7 +84,7 @@ def test_list(terminal: Terminal) -> None:
     assert [key["state"] for key in listed] == ["revoked", "expired", "rotating"]
     assert listed[2]["used_at"] == "2026-01-01T00:00:00.000Z"
     shown = terminal("keys", "list").stdout
-    assert "5/s, 5 at once" in shown
+    assert "5/10s" in shown
     for key in (first, second, third):
         assert key["token"].split("_")[2] not in shown
 

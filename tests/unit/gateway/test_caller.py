@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-import pytest
 from msgspec import Raw
 
-from headrace.gateway.caller import ANONYMOUS, SCOPES, SHARED, Caller, Quota
+from headrace.gateway.caller import ANONYMOUS, SCOPES, SHARED, Caller
 from headrace.message import Message
 
 
@@ -50,9 +48,3 @@ def test_a_job_of_a_strange_queue_is_not_known() -> None:
     assert known("mail-out", caller.tag)
     assert not known("pdf", caller.tag)
     assert not known("mail-out")
-
-
-@pytest.mark.parametrize("text", ['{"rate":0,"burst":1}', '{"rate":1,"burst":0}', '{"rate":1}'])
-def test_a_quota_makes_sense(text: str) -> None:
-    with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode(text, type=Quota)

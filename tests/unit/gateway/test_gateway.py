@@ -31,6 +31,8 @@ MATRIX = {
     ("GET", "/v1/meta"): ANYONE,
     ("GET", "/v1/tasks"): "jobs:submit",
     ("POST", "/v1/tasks/{task}"): "jobs:submit",
+    ("POST", "/v1/jobs"): "jobs:submit",
+    ("POST", "/v1/jobs/batch"): "jobs:submit",
     ("GET", "/v1/jobs/{job}"): "jobs:read",
     ("GET", "/v1/queues"): "queues:read",
     ("GET", "/v1/queues/{queue}"): "queues:read",

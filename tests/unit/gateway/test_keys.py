@@ -9,8 +9,8 @@ import pytest
 
 from headrace.engine import Entry
 from headrace.errors import InvalidOption
-from headrace.gateway.caller import Quota
 from headrace.gateway.keys import KEY_PREFIX, NOBODY, create, read, revoke, rotate, split
+from headrace.gateway.quota import Quota
 from headrace.ids import Ids
 
 SCOPES = ("jobs:submit",)
@@ -72,7 +72,7 @@ def test_a_revoked_key_opens_nothing() -> None:
 
 
 def test_who_comes_with_it() -> None:
-    quota = Quota(rate=5.0, burst=10)
+    quota = Quota(5, 10)
     key, _ = create(IDS, 1.0, scopes=SCOPES, queues=("mail-*",), tenant="acme", quota=quota)
     caller = key.caller()
     assert (caller.name, caller.tenant, caller.quota) == (key.id, "acme", quota)
