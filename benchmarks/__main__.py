@@ -16,6 +16,7 @@ from benchmarks import (
     footprint,
     latency,
     ours,
+    over_http,
     plan,
     postgresql,
     raw_redis,
@@ -35,6 +36,7 @@ GROUPS: dict[str, Callable[[plan.Plan, Ceiling], Iterator[Figure]]] = {
     "big-file": big_file.measure,
     "footprint": footprint.measure,
     "postgresql": postgresql.measure,
+    "http": over_http.measure,
 }
 RAW_REPETITIONS = 9
 REDIS_GROUPS = ("submit", "drain", "latency")

@@ -10,6 +10,8 @@ from headrace.clock import Clock, SystemClock
 
 _COUNTER_LIMIT = 1 << 12
 _BATCH_LIMIT = 1 << 12
+_NODE_BITS = 50
+_LAST_BITS = (1 << 36) - 1
 
 
 @cache
@@ -60,14 +62,19 @@ class Ids:
             milliseconds, counter = milliseconds + 1, 0
         self._milliseconds, self._counter = milliseconds, counter
         drawn = self._own_random()
-        node = f"{0x8000 | drawn.getrandbits(14):x}-{drawn.getrandbits(36):09x}"
+        bits = drawn.getrandbits(_NODE_BITS)
+        node = f"{0x8000 | bits >> 36:x}-{bits & _LAST_BITS:09x}"
         prefix = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{counter:03x}-{node}"
-        first = drawn.randint(0, _BATCH_LIMIT - count)
+        first = int(drawn.random() * (_BATCH_LIMIT - count + 1))
         return [prefix + digits for digits in _last_digits()[first : first + count]]
 
     def nonce(self) -> str:
         """Return 16 random hexadecimal digits: names for claims and for worker incarnations."""
         return f"{self._own_random().getrandbits(64):016x}"
+
+    def secret(self, size: int = 32) -> bytes:
+        """Return random bytes that nobody can guess, whatever the seed."""
+        return os.urandom(size)
 
     def fraction(self) -> float:
         """Return a random number in [0, 1): for jitter."""

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from headrace.gateway.quota import Quota
+from headrace.message import Message
 
 SCOPES = (
     "jobs:submit",
@@ -25,6 +26,10 @@ TENANT_TAG = "tenant:"
 TRACE_TAG = "trace:"
 RESERVED_TAGS = (TENANT_TAG, TRACE_TAG)
 """Tags that begin so are the gateway's own: no client can set them, and none is shown them."""
+
+
+SHARED = frozenset({"queues:read", "queues:write", "metrics", "admin"})
+"""Scopes that reach what all tenants share: whoever belongs to one tenant never has them."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,13 +51,23 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     def may(self, scope: str, queue: str | None = None) -> bool:
         """Return whether it may do something, in a queue if one is named."""
+        if self.tenant is not None and scope in SHARED:
+            return False
         if scope not in self.scopes and "admin" not in self.scopes:
             return False
-        return queue is None or not self.queues or any(fnmatchcase(queue, p) for p in self.queues)
+        return queue is None or self.uses(queue)
+
+    def uses(self, queue: str) -> bool:
+        """Return whether a queue is one of those that it may know of."""
+        return not self.queues or any(fnmatchcase(queue, pattern) for pattern in self.queues)
 
     def owns(self, tags: tuple[str, ...]) -> bool:
         """Return whether a job with these tags is one that it may know of."""
         return self.tenant is None or self.tag in tags
+
+    def knows(self, message: Message) -> bool:
+        """Return whether a job is one that it may know of: its tenant's, in a queue of its."""
+        return self.owns(message.tags) and self.uses(message.queue)
 
     @property
     def tag(self) -> str:

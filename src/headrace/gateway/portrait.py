@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -22,29 +23,34 @@ def moment(seconds: float | None) -> str | None:
     """Return a moment, in seconds since 1970 UTC, as RFC 3339 writes it."""
     if seconds is None:
         return None
-    at = datetime.fromtimestamp(seconds, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole, microseconds = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_second(whole)}.{microseconds // 1000:03d}Z"
 
 
-def accepted(message: Message, at: float) -> dict[str, Any]:
+def accepted(message: Message, at: float, base: str = "") -> dict[str, Any]:
     """Return a job that has just been accepted, of which nothing else can be known yet.
 
     Args:
         message: its envelope.
         at: about when, seconds since 1970 UTC.
+        base: where the gateway is mounted, such as "/work".
     """
     waits = message.run_at is not None or bool(message.delay)
-    state = State.SCHEDULED if waits else State.READY
-    return _head(message, state, at) | {"links": links(message.id)}
+    told = _head(message, State.SCHEDULED if waits else State.READY, at)
+    told["links"] = links(message.id, base)
+    return told
 
 
-def portrait(record: Record, progress: Progress | None, inline: int) -> dict[str, Any]:
+def portrait(
+    record: Record, progress: Progress | None, inline: int, base: str = ""
+) -> dict[str, Any]:
     """Return a job with all that its owner may know.
 
     Args:
         record: what the ledger knows.
         progress: what its run has last told.
         inline: bytes that a result may have to be part of it; a larger one has a link only.
+        base: where the gateway is mounted, such as "/work".
     """
     message, result = record.message, record.result
     return _head(message, record.state, record.accepted_at) | {
@@ -60,13 +66,13 @@ def portrait(record: Record, progress: Progress | None, inline: int) -> dict[str
         "result": result if result is not None and len(bytes(result)) <= inline else None,
         "failure": _failure(record.failure),
         "history": [_attempt(attempt) for attempt in record.history],
-        "links": links(record.id),
+        "links": links(record.id, base),
     }
 
 
-def links(job_id: str) -> dict[str, str]:
-    """Return where to go from a job: paths below the place where the gateway is mounted."""
-    place = f"/v1/jobs/{job_id}"
+def links(job_id: str, base: str = "") -> dict[str, str]:
+    """Return where to go from a job; `base` is where the gateway is mounted."""
+    place = f"{base}/v1/jobs/{job_id}"
     return {
         "self": place,
         "result": f"{place}/result",
@@ -83,6 +89,12 @@ def etag(body: bytes) -> str:
 def encode(content: object) -> bytes:
     """Return a representation as JSON."""
     return msgspec.json.encode(content)
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    """Write a second; many jobs are accepted in one."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[: -len("+00:00")]
 
 
 def _head(message: Message, state: State, accepted_at: float) -> dict[str, Any]:
