@@ -193,13 +193,12 @@ class Job(Generic[R_co]):
     def progress(self) -> Progress | None:
         """Return what its run has last told with `ctx.progress`; None if nothing, or long ago."""
         refuse_on_loop("job.progress()", "await job.aprogress()")
-        return _progress(
-            self._watcher.engine.load(progress_key(self.id)).wait(self._watcher.deadline)
-        )
+        reply = self._watcher.engine.load([progress_key(self.id)])
+        return _progress(reply.wait(self._watcher.deadline))
 
     async def aprogress(self) -> Progress | None:
         """Return its progress; the twin of `progress`."""
-        reply = self._watcher.engine.load(progress_key(self.id))
+        reply = self._watcher.engine.load([progress_key(self.id)])
         return _progress(await answer(reply, self._watcher.deadline))
 
     def _final(self) -> Reply[Record] | None:
@@ -257,5 +256,6 @@ class Job(Generic[R_co]):
         )
 
 
-def _progress(entry: Entry | None) -> Progress | None:
-    return msgspec.json.decode(entry.value, type=Progress) if entry else None
+def _progress(entries: dict[str, Entry]) -> Progress | None:
+    told = [msgspec.json.decode(entry.value, type=Progress) for entry in entries.values()]
+    return told[0] if told else None
