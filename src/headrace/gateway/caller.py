@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import Annotated
 
 import msgspec
 
@@ -25,6 +26,22 @@ RESERVED_TAGS = (TENANT_TAG, TRACE_TAG)
 """Tags that begin so are the gateway's own: no client can set them, and none is shown them."""
 
 
+SHARED = frozenset({"queues:read", "queues:write", "metrics", "admin"})
+"""Scopes that reach what all tenants share: whoever belongs to one tenant never has them."""
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many requests a caller may make.
+
+    Attributes:
+        rate: requests a second, in the long run.
+        burst: requests at once.
+    """
+
+    rate: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+    burst: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Whoever makes a request.
 
@@ -33,18 +50,26 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         tenant: whose jobs it sees and submits; None: everybody's.
         scopes: what it may do, of `SCOPES`.
         queues: patterns of the queues it may use, such as `mail-*`; none: all of them.
+        quota: how many requests it may make; None: as many as it can.
     """
 
     name: str
     tenant: str | None = None
     scopes: frozenset[str] = frozenset()
     queues: tuple[str, ...] = ()
+    quota: Quota | None = None
 
     def may(self, scope: str, queue: str | None = None) -> bool:
         """Return whether it may do something, in a queue if one is named."""
+        if self.tenant is not None and scope in SHARED:
+            return False
         if scope not in self.scopes and "admin" not in self.scopes:
             return False
-        return queue is None or not self.queues or any(fnmatchcase(queue, p) for p in self.queues)
+        return queue is None or self.uses(queue)
+
+    def uses(self, queue: str) -> bool:
+        """Return whether a queue is one of those that it may know of."""
+        return not self.queues or any(fnmatchcase(queue, pattern) for pattern in self.queues)
 
     def owns(self, tags: tuple[str, ...]) -> bool:
         """Return whether a job with these tags is one that it may know of."""

@@ -64,20 +64,24 @@ class Guard:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1013})
             return
-        await problem.response()(scope, receive, send)
+        await problem.response(scope.get("root_path", ""))(scope, receive, send)
 
 
-async def answer_error(_: Request, error: Exception) -> Response:
+async def answer_error(request: Request, error: Exception) -> Response:
     """Answer what a resource raised."""
+    return _problem(error).response(request.scope.get("root_path", ""))
+
+
+def _problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
-        return error.response()
+        return error
     if isinstance(error, HTTPException):
         kind = _KINDS.get(error.status_code, "malformed-request")
-        return Problem(kind, headers=error.headers or {}).response()
+        return Problem(kind, headers=error.headers or {})
     if isinstance(error, HeadraceError):
-        return of(error).response()
+        return of(error)
     _log.error("a request failed unexpectedly", exc_info=error)
-    return Problem("internal-error").response()
+    return Problem("internal-error")
 
 
 HANDLERS: dict[Any, Any] = {

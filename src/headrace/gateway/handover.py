@@ -29,6 +29,7 @@ class Handover:
         await self._desk.caller(request, "jobs:submit", task.options.queue)
         call = task.call_json(await request.body())
         (job,) = await app.asubmit([call])
-        body = encode(accepted(call.message(job.id), app.clock.now()))
-        headers = {"Location": f"/v1/jobs/{job.id}", "ETag": etag(body), **retry_after(1)}
+        base = request.scope.get("root_path", "")
+        body = encode(accepted(call.message(job.id), app.clock.now(), base))
+        headers = {"Location": f"{base}/v1/jobs/{job.id}", "ETag": etag(body), **retry_after(1)}
         return Response(body, 202, headers, MEDIA_TYPE)

@@ -25,6 +25,7 @@ class Jobs:
         """Tell of one job: always 200 for a known one, whatever became of it."""
         caller = await self._desk.caller(request, "jobs:read")
         record = await self._desk.record(caller, request.path_params["job"])
-        body = encode(portrait(record, None, self._desk.settings.inline_result))
+        base = request.scope.get("root_path", "")
+        body = encode(portrait(record, None, self._desk.settings.inline_result, base))
         headers = {"ETag": etag(body), "Cache-Control": "no-cache, private"}
         return Response(body, 200, headers, MEDIA_TYPE)

@@ -26,25 +26,29 @@ def moment(seconds: float | None) -> str | None:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def accepted(message: Message, at: float) -> dict[str, Any]:
+def accepted(message: Message, at: float, base: str = "") -> dict[str, Any]:
     """Return a job that has just been accepted, of which nothing else can be known yet.
 
     Args:
         message: its envelope.
         at: about when, seconds since 1970 UTC.
+        base: where the gateway is mounted, such as "/work".
     """
     waits = message.run_at is not None or bool(message.delay)
     state = State.SCHEDULED if waits else State.READY
-    return _head(message, state, at) | {"links": links(message.id)}
+    return _head(message, state, at) | {"links": links(message.id, base)}
 
 
-def portrait(record: Record, progress: Progress | None, inline: int) -> dict[str, Any]:
+def portrait(
+    record: Record, progress: Progress | None, inline: int, base: str = ""
+) -> dict[str, Any]:
     """Return a job with all that its owner may know.
 
     Args:
         record: what the ledger knows.
         progress: what its run has last told.
         inline: bytes that a result may have to be part of it; a larger one has a link only.
+        base: where the gateway is mounted, such as "/work".
     """
     message, result = record.message, record.result
     return _head(message, record.state, record.accepted_at) | {
@@ -60,13 +64,13 @@ def portrait(record: Record, progress: Progress | None, inline: int) -> dict[str
         "result": result if result is not None and len(bytes(result)) <= inline else None,
         "failure": _failure(record.failure),
         "history": [_attempt(attempt) for attempt in record.history],
-        "links": links(record.id),
+        "links": links(record.id, base),
     }
 
 
-def links(job_id: str) -> dict[str, str]:
-    """Return where to go from a job: paths below the place where the gateway is mounted."""
-    place = f"/v1/jobs/{job_id}"
+def links(job_id: str, base: str = "") -> dict[str, str]:
+    """Return where to go from a job; `base` is where the gateway is mounted."""
+    place = f"{base}/v1/jobs/{job_id}"
     return {
         "self": place,
         "result": f"{place}/result",

@@ -87,19 +87,22 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.members = members
 
-    @property
-    def content(self) -> dict[str, Any]:
-        """The members of the problem, as RFC 9457 §3 names them."""
+    def content(self, base: str = "") -> dict[str, Any]:
+        """Return the members of the problem, as RFC 9457 §3 names them.
+
+        Args:
+            base: where the gateway is mounted, such as "/work".
+        """
         problem = {
-            "type": f"/v1/problems/{self.kind}",
+            "type": f"{base}/v1/problems/{self.kind}",
             "title": self.title,
             "status": self.status,
         }
         return problem | ({"detail": self.detail} if self.detail else {}) | self.members
 
-    def response(self) -> Response:
-        """Return the answer."""
-        body = msgspec.json.encode(self.content)
+    def response(self, base: str = "") -> Response:
+        """Return the answer; `base` is where the gateway is mounted."""
+        body = msgspec.json.encode(self.content(base))
         return Response(body, self.status, self.headers, MEDIA_TYPE)
 
 
