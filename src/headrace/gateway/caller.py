@@ -7,6 +7,8 @@ from typing import Annotated
 
 import msgspec
 
+from headrace.message import Message
+
 SCOPES = (
     "jobs:submit",
     "jobs:read",
@@ -74,6 +76,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     def owns(self, tags: tuple[str, ...]) -> bool:
         """Return whether a job with these tags is one that it may know of."""
         return self.tenant is None or self.tag in tags
+
+    def knows(self, message: Message) -> bool:
+        """Return whether a job is one that it may know of: its tenant's, in a queue of its."""
+        return self.owns(message.tags) and self.uses(message.queue)
 
     @property
     def tag(self) -> str:
