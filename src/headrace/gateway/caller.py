@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Annotated
 
 import msgspec
 
+from headrace.gateway.quota import Quota
 from headrace.message import Message
 
 SCOPES = (
@@ -32,18 +32,6 @@ SHARED = frozenset({"queues:read", "queues:write", "metrics", "admin"})
 """Scopes that reach what all tenants share: whoever belongs to one tenant never has them."""
 
 
-class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many requests a caller may make.
-
-    Attributes:
-        rate: requests a second, in the long run.
-        burst: requests at once.
-    """
-
-    rate: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
-    burst: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-
-
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Whoever makes a request.
 
@@ -52,7 +40,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         tenant: whose jobs it sees and submits; None: everybody's.
         scopes: what it may do, of `SCOPES`.
         queues: patterns of the queues it may use, such as `mail-*`; none: all of them.
-        quota: how many requests it may make; None: as many as it can.
+        quota: how many requests it may make; None: as many as it likes.
     """
 
     name: str

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 
@@ -21,7 +22,6 @@ from headrace.errors import EngineClosed, HeadraceError
 from headrace.gateway.channel import Channel, Waiter
 from headrace.gateway.desk import Desk
 from headrace.gateway.newcomers import Newcomers
-from headrace.gateway.problem import Problem, retry_after
 from headrace.gateway.sight import Sight
 from headrace.job import Progress, progress_key
 from headrace.record import Record, State
@@ -39,7 +39,6 @@ _CHUNK = 2000
 _SWEEP = 256
 _TOLD_AT_ONCE = 500
 _JOBS_LIMIT = 200_000
-_BUSY_SECONDS = 5.0
 
 _TOPICS: tuple[Topic, ...] = ("finished", "ready", "stored")
 _log = logging.getLogger("headrace")
@@ -74,35 +73,25 @@ class Feed:
         self._due: set[Topic] = set()
         self._hinted: set[Topic] = set()
         self._swept = 0
-        self._draining = False
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._newcomers = Newcomers(desk, self.watch, self.unwatch)
 
-    @property
-    def waiting(self) -> int:
-        """How many requests, streams and sockets wait now."""
-        return len(self._waiters)
-
-    def enter(self, waiter: Waiter) -> None:
-        """Let somebody wait.
+    @contextmanager
+    def waiting(self, waiter: Waiter) -> Iterator[None]:
+        """Let somebody wait, in a `with` block; what it watches it has to let go of itself.
 
         Raises:
-            Problem: the process is about to stop, or too many wait already (503).
+            Problem: too many wait already (503).
         """
-        if self._draining:
-            raise Problem("draining", "another process will answer", retry_after(1))
-        if len(self._waiters) >= self._desk.settings.max_waiters:
-            raise Problem(
-                "temporary-reduced-capacity",
-                "too many wait already: ask without waiting",
-                retry_after(_BUSY_SECONDS),
-            )
-        self._waiters.add(waiter)
-
-    def leave(self, waiter: Waiter) -> None:
-        """Forget a waiter; what it watches it has to give up itself."""
-        self._waiters.discard(waiter)
+        with self._desk.load.pausing():
+            self._waiters.add(waiter)
+            if self._desk.load.draining:
+                waiter.stop()
+            try:
+                yield
+            finally:
+                self._waiters.discard(waiter)
 
     def watch(self, job_id: str, waiter: Waiter, sight: Sight | None = None) -> bool:
         """Tell a waiter how a job is, soon, and then whenever it changes.
@@ -159,7 +148,7 @@ class Feed:
 
     def drain(self) -> None:
         """Tell whoever waits that there will be no more news, and let nobody wait any more."""
-        self._draining = True
+        self._desk.load.draining = True
         self._stop_all()
 
     async def close(self) -> None:

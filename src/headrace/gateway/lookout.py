@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import Self
 
 from starlette.requests import Request
@@ -32,15 +33,18 @@ class Lookout:
         self.sight: Sight | None = None
         self.gone = False
         self.stopped = False
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._feed.enter(self)
-        self._feed.watch(self._job_id, self)
+        with ExitStack() as stack:
+            stack.enter_context(self._feed.waiting(self))
+            self._feed.watch(self._job_id, self)
+            stack.callback(self._feed.unwatch, self._job_id, self)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._feed.unwatch(self._job_id, self)
-        self._feed.leave(self)
+        self._stack.close()
 
     def tell(self, job_id: str, sight: Sight | None) -> None:
         """Take note of how the job is now."""

@@ -1,31 +1,38 @@
-"""Prefer: what a client would like, and does not insist on (RFC 7240)."""
+"""Prefer: how a client would like to be answered (RFC 7240)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-from starlette.datastructures import Headers
+import msgspec
 
 _PREFERENCE = re.compile(
-    r'\s*(?P<name>[!#$%&\'*+.^_`|~0-9A-Za-z-]+)(?:\s*=\s*(?P<value>"[^"]*"|[^\s;,"]*))?\s*(?:;[^,]*)?'
+    r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*))?([^,"]|"[^"]*")*'
 )
-_SECONDS = re.compile(r"[0-9]{1,9}")
+_SECONDS = re.compile(r'"?(\d{1,9})"?')
 
 
-def preferences(headers: Headers) -> dict[str, str]:
-    """Return preferences by name, in lower case; of several of a name the first (RFC 7240 §2).
+class Preferences(msgspec.Struct, frozen=True):
+    """What is understood of a client's preferences; all others are ignored (RFC 7240 §2).
 
-    What is no preference is passed over, as it is said there of unknown ones.
+    Attributes:
+        wait: seconds that an answer may take so that it is final (§4.3); None: not said.
+        respond_async: an answer at once is welcome (§4.1).
     """
+
+    wait: int | None = None
+    respond_async: bool = False
+
+
+NONE = Preferences()
+
+
+def preferences(fields: Iterable[str]) -> Preferences:
+    """Return the preferences in `Prefer` fields; of those given twice, the first counts."""
     found: dict[str, str] = {}
-    for text in ",".join(headers.getlist("prefer")).split(","):
-        match = _PREFERENCE.fullmatch(text)
-        if match is not None:
-            found.setdefault(match["name"].lower(), (match["value"] or "").strip('"'))
-    return found
-
-
-def wait_of(headers: Headers) -> int | None:
-    """Return how many seconds a client would wait (RFC 7240 §4.3); None if it does not say."""
-    value = preferences(headers).get("wait", "")
-    return int(value) if _SECONDS.fullmatch(value) else None
+    for field in fields:
+        for preference in _PREFERENCE.finditer(field):
+            found.setdefault(preference[1].lower(), preference[2] or "")
+    seconds = _SECONDS.fullmatch(found.get("wait", ""))
+    return Preferences(int(seconds[1]) if seconds else None, "respond-async" in found)

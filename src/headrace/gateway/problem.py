@@ -63,6 +63,11 @@ TITLES: dict[str, tuple[int, str]] = {
 """Every kind of problem, with its status and title; `GET /v1/problems/{kind}` tells them."""
 
 
+_OWN = "/v1/problems/"
+_REGISTERED = "https://iana.org/assignments/http-problem-types#"
+_TAKEN = {"quota-exceeded", "temporary-reduced-capacity"}  # draft-ietf-httpapi-ratelimit-headers-10
+
+
 class Problem(Exception):
     """A request that is answered with a problem.
 
@@ -94,7 +99,7 @@ class Problem(Exception):
             base: where the gateway is mounted, such as "/work".
         """
         problem = {
-            "type": f"{base}/v1/problems/{self.kind}",
+            "type": f"{_REGISTERED if self.kind in _TAKEN else base + _OWN}{self.kind}",
             "title": self.title,
             "status": self.status,
         }

@@ -46,9 +46,7 @@ class Sight:
 
     def like(self, other: Sight | None) -> bool:
         """Return whether it shows nothing new beside another one."""
-        return (
-            other is not None and self.record == other.record and self.progress == other.progress
-        )
+        return other is not None and self.record == other.record and self.progress == other.progress
 
     def body(self, base: str = "") -> bytes:
         """Return the whole job, as `GET /v1/jobs/{job}` answers it."""

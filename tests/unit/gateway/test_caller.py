@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
+from msgspec.structs import replace
 
-from headrace.gateway.caller import ANONYMOUS, SCOPES, SHARED, Caller, Quota
+from headrace.gateway.caller import ANONYMOUS, SCOPES, SHARED, Caller
+from headrace.message import VERSION, Message
 
 
 def test_a_scope_is_good_for_itself_alone() -> None:
@@ -38,7 +39,9 @@ def test_a_tenant_knows_its_own_jobs() -> None:
     assert ANONYMOUS.owns(())
 
 
-@pytest.mark.parametrize("text", ['{"rate":0,"burst":1}', '{"rate":1,"burst":0}', '{"rate":1}'])
-def test_a_quota_makes_sense(text: str) -> None:
-    with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode(text, type=Quota)
+def test_a_job_of_a_strange_queue_is_not_known() -> None:
+    caller = Caller(name="k", tenant="acme", queues=("mail-*",))
+    message = Message(v=VERSION, id="1", task="send", body=msgspec.Raw(b"{}"), tags=(caller.tag,))
+    assert caller.knows(replace(message, queue="mail-out"))
+    assert not caller.knows(replace(message, queue="pdf"))
+    assert not caller.knows(replace(message, queue="mail-out", tags=()))
