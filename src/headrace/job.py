@@ -41,6 +41,11 @@ def progress_key(job_id: str) -> str:
     return f"progress/{job_id}"
 
 
+def read_progress(entry: Entry) -> Progress:
+    """Return the progress that an entry of the store remembers."""
+    return msgspec.json.decode(entry.value, type=Progress)
+
+
 class Job(Generic[R_co]):
     """A promise of a result: `job.result()` blocks for it, `await job` does not.
 
@@ -257,5 +262,4 @@ class Job(Generic[R_co]):
 
 
 def _progress(entries: dict[str, Entry]) -> Progress | None:
-    told = [msgspec.json.decode(entry.value, type=Progress) for entry in entries.values()]
-    return told[0] if told else None
+    return next(map(read_progress, entries.values()), None)

@@ -15,15 +15,13 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 
-import msgspec
-
 from headrace.engine import Engine, Entry, Topic
 from headrace.errors import EngineClosed, HeadraceError
 from headrace.gateway.channel import Channel, Waiter
 from headrace.gateway.desk import Desk
 from headrace.gateway.newcomers import Newcomers
 from headrace.gateway.sight import Sight
-from headrace.job import Progress, progress_key
+from headrace.job import Progress, progress_key, read_progress
 from headrace.record import Record, State
 
 POLL_SECONDS = 0.5
@@ -202,7 +200,7 @@ class Feed:
         except HeadraceError as error:
             self._due.update(_TOPICS)
             _log.info("nobody is told of changes now: %s", error)
-        except Exception:  # whoever waits must not hang because of it
+        except Exception:  # noqa: BLE001 - whoever waits must not hang because of it
             self._due.update(_TOPICS)
             _log.exception("looking for changes failed; it goes on")
 
@@ -262,7 +260,7 @@ class Feed:
         at = self._desk.app.clock.now()
         records: dict[str, Record] = {}
         for part in _chunks(ids):
-            records |= await self._desk.answer(engine.get(part))
+            records.update(await self._desk.answer(engine.get(part)))
         return {job_id: self._sight(record, None, at) for job_id, record in records.items()}
 
     async def _see(self, engine: Engine, changed: set[str], *, reported: bool) -> None:
@@ -287,13 +285,9 @@ class Feed:
         entries: dict[str, Entry] = {}
         for part in _chunks(ids):
             keys = [progress_key(job_id) for job_id in part]
-            entries |= await self._desk.answer(engine.load(keys))
+            entries.update(await self._desk.answer(engine.load(keys)))
         told = {job_id: entries.get(progress_key(job_id)) for job_id in ids}
-        return {
-            job_id: msgspec.json.decode(entry.value, type=Progress)
-            for job_id, entry in told.items()
-            if entry is not None
-        }
+        return {job_id: read_progress(entry) for job_id, entry in told.items() if entry}
 
     def _sight(self, record: Record, progress: Progress | None, at: float) -> Sight:
         return Sight(record, progress, self._desk.settings.inline_result, at)

@@ -84,7 +84,7 @@ class Newcomers:
                 await self._assemble(engine, ask, audience)
 
     async def _find(self, engine: Engine, ask: Ask) -> None:
-        first, newest, gap = self._recent is None, [], False
+        first = self._recent is None
         known = self._recent or {}
         newest, gap = await self._newest(engine, known)
         unknown = [job_id for job_id in newest if job_id not in known]

@@ -44,6 +44,12 @@ class Sight:
         """Whether it had ended."""
         return self.record.state.terminal
 
+    @property
+    def result(self) -> msgspec.Raw | None:
+        """What it returned, unless that is too large to be told together with the job."""
+        result = self.record.result
+        return result if result is not None and len(bytes(result)) <= self._inline else None
+
     def like(self, other: Sight | None) -> bool:
         """Return whether it shows nothing new beside another one."""
         return other is not None and self.record == other.record and self.progress == other.progress
