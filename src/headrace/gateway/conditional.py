@@ -21,7 +21,9 @@ def is_known(etag: str, known: frozenset[str]) -> bool:
     return etag in known or "*" in known
 
 
-def answer(body: bytes, media_type: str, known: frozenset[str], headers: dict[str, str]) -> Response:
+def answer(
+    body: bytes, media_type: str, known: frozenset[str], headers: dict[str, str]
+) -> Response:
     """Return a representation, or 304 if the client has it (RFC 9110 §15.4.5).
 
     Args:

@@ -106,11 +106,11 @@ class _Stream(StreamingResponse):
             if lookout.gone:
                 yield self._write("end", "", {"state": None})
                 return
-            if lookout.sight is not None:
-                for event in self._news(told, lookout.sight):
-                    yield event
-                told = lookout.sight
-                if told.ended:
+            if (sight := lookout.sight) is not None:
+                for event in self._news(told, sight):
+                    yield event  # meanwhile there may be a newer one
+                told = sight
+                if sight.ended:
                     return
         yield f"retry: {self._retry}\n".encode() if sse else b""
         yield self._write("shutdown", "", {})

@@ -1,4 +1,4 @@
-"""Feed: one look at the engine for all who wait for news of jobs. A waiter costs memory, not queries.
+"""Feed: one look at the engine for all who wait for news of jobs; a waiter costs memory, no query.
 
 A look asks for the states of all watched jobs at once, and only for the records of those that
 changed. It is taken after a hint of the engine, or when none came for a while, and all looks
@@ -260,7 +260,8 @@ class Feed:
         at = self._desk.app.clock.now()
         records: dict[str, Record] = {}
         for part in _chunks(ids):
-            records.update(await self._desk.answer(engine.get(part)))
+            found = await self._desk.answer(engine.get(part))
+            records.update(found)
         return {job_id: self._sight(record, None, at) for job_id, record in records.items()}
 
     async def _see(self, engine: Engine, changed: set[str], *, reported: bool) -> None:
@@ -285,7 +286,8 @@ class Feed:
         entries: dict[str, Entry] = {}
         for part in _chunks(ids):
             keys = [progress_key(job_id) for job_id in part]
-            entries.update(await self._desk.answer(engine.load(keys)))
+            found = await self._desk.answer(engine.load(keys))
+            entries.update(found)
         told = {job_id: entries.get(progress_key(job_id)) for job_id in ids}
         return {job_id: read_progress(entry) for job_id, entry in told.items() if entry}
 

@@ -12,11 +12,16 @@ from starlette.types import Receive, Scope, Send
 from headrace.app import App
 from headrace.gateway.caller import ANONYMOUS, Caller
 from headrace.gateway.desk import Admit, Desk
+from headrace.gateway.events import Events
+from headrace.gateway.feed import Feed
 from headrace.gateway.guard import HANDLERS, Guard
 from headrace.gateway.handover import Handover
 from headrace.gateway.jobs import Jobs
+from headrace.gateway.listing import Listing
 from headrace.gateway.problem import Problem
 from headrace.gateway.settings import Settings
+from headrace.gateway.sockets import Sockets
+from headrace.gateway.tickets import Tickets
 
 
 class Gateway:
@@ -36,10 +41,16 @@ class Gateway:
     ) -> None:
         self.app = app
         self.settings = settings or Settings()
-        desk = Desk(app, self.settings, admit or self._admit)
+        self._desk = desk = Desk(app, self.settings, admit or self._admit)
+        self._feed = feed = Feed(desk)
+        tickets = Tickets(desk)
         routes = [
             *Handover(desk).routes,
-            *Jobs(desk).routes,
+            *Listing(desk).routes,
+            *Jobs(desk, feed).routes,
+            *Events(desk, feed, tickets).routes,
+            *Sockets(desk, feed, tickets).routes,
+            *tickets.routes,
         ]
         site = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=self._lifespan)
         self._guard = Guard(site, self.settings, desk.load)
@@ -48,10 +59,20 @@ class Gateway:
         """Answer one request, one WebSocket, or the server itself (ASGI)."""
         await self._guard(scope, receive, send)
 
+    def drain(self) -> None:
+        """Take on nothing more, and let nobody wait any longer: the process is about to stop."""
+        self._feed.drain()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests, streams and sockets wait for news of jobs."""
+        return self._desk.load.waiting
+
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         async with self.app:
             yield
+            await self._feed.close()
 
     async def _admit(self, _: HTTPConnection) -> Caller:
         if not self.settings.anonymous:

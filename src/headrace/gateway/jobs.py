@@ -17,7 +17,7 @@ from headrace.gateway.feed import Feed
 from headrace.gateway.lookout import Lookout
 from headrace.gateway.portrait import MEDIA_TYPE, etag, failure_of, moment
 from headrace.gateway.prefer import preferences
-from headrace.gateway.problem import Problem, invalid, retry_after
+from headrace.gateway.problem import Problem, invalid_query, retry_after
 from headrace.gateway.sight import Sight
 from headrace.job import progress_key, read_progress
 from headrace.record import Record, State
@@ -146,7 +146,7 @@ class Jobs:
             seconds = min(float(wish), settings.wait_limit)
             return seconds, f"wait={seconds:g}"
         if text and not _SECONDS.fullmatch(text):
-            raise invalid([("/wait", f"wait={text!r:.50}: must be seconds, such as 25")])
+            raise invalid_query([("wait", f"{text!r:.50}: must be seconds, such as 25")])
         return min(float(text or settings.wait_default), settings.wait_limit), ""
 
     def _retry_after(self, record: Record) -> dict[str, str]:

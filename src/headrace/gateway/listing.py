@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Collection
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,14 +17,14 @@ from starlette.routing import Route
 from headrace.gateway.caller import RESERVED_TAGS, Caller
 from headrace.gateway.desk import Desk
 from headrace.gateway.portrait import MEDIA_TYPE, encode, outline
-from headrace.gateway.problem import invalid
+from headrace.gateway.problem import invalid_query
 from headrace.record import Cause, Filter, State
 
 PAGE_SIZE = 50
 PAGE_SIZE_LIMIT = 500
 
 _MARK_BYTES = 12
-_NAMES = ("state", "queue", "task", "tag", "cause", "page_size", "page_token", "ticket")
+_NAMES = ("state", "queue", "task", "tag", "cause", "page_size", "page_token")
 _REPEATABLE = ("state", "queue", "task", "tag")
 _VALUES_LIMIT = 32
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -78,42 +80,48 @@ def _filter(request: Request) -> Filter:
         Problem: a parameter is unknown, or its value is (422).
     """
     query = request.query_params
-    errors = [
-        (f"/{name}", f"unknown; there are {', '.join(_NAMES)}")
-        for name in query
-        if name not in _NAMES
+    errors = _misnamed(query)
+    known: dict[str, Collection[str]] = {"state": tuple(State), "cause": tuple(Cause)}
+    errors += [
+        (name, f"{value!r:.50}: there are {', '.join(values)}")
+        for name, values in known.items()
+        for value in query.getlist(name)
+        if value not in values
     ]
-    for name in query:
-        if len(values := query.getlist(name)) > (_VALUES_LIMIT if name in _REPEATABLE else 1):
-            errors.append((f"/{name}", f"given {len(values)} times: that is too often"))
-    states, cause = query.getlist("state"), query.get("cause")
-    for state in states:
-        if state not in set(State):
-            errors.append(("/state", f"{state!r:.50}: there are {', '.join(State)}"))
-    if cause is not None and cause not in set(Cause):
-        errors.append(("/cause", f"{cause!r:.50}: there are {', '.join(Cause)}"))
     tags = query.getlist("tag")
     errors += [
-        ("/tag", f"{tag!r:.50}: this prefix is reserved")
+        ("tag", f"{tag!r:.50}: this prefix is reserved")
         for tag in tags
         if tag.startswith(RESERVED_TAGS)
     ]
     if errors:
-        raise invalid(errors)
+        raise invalid_query(errors)
     return Filter(
-        states=tuple(State(state) for state in states),
+        states=tuple(State(state) for state in query.getlist("state")),
         queues=tuple(query.getlist("queue")),
         tasks=tuple(query.getlist("task")),
         tags=tuple(tags),
-        cause=cause,
+        cause=query.get("cause"),
     )
+
+
+def _misnamed(query: QueryParams) -> list[tuple[str, str]]:
+    """Return the parameters that are unknown, or come too often, and what is wrong with each."""
+    errors: list[tuple[str, str]] = []
+    for name in query:
+        most = _VALUES_LIMIT if name in _REPEATABLE else 1
+        if name not in _NAMES:
+            errors.append((name, f"unknown; there are {', '.join(_NAMES)}"))
+        elif (times := len(query.getlist(name))) > most:
+            errors.append((name, f"given {times} times; at most {most} are read"))
+    return errors
 
 
 def _page_size(request: Request) -> int:
     """Return how many jobs a page has; what is too many is what there may be at most."""
     text = request.query_params.get("page_size", "") or str(PAGE_SIZE)
     if not _NUMBER.fullmatch(text) or int(text) == 0:
-        raise invalid([("/page_size", f"{text!r:.50}: must be a whole number from 1 on")])
+        raise invalid_query([("page_size", f"{text!r:.50}: must be a whole number from 1 on")])
     return min(int(text), PAGE_SIZE_LIMIT)
 
 
@@ -137,7 +145,7 @@ def _cursor(token: str, wanted: Filter, caller: Caller) -> str | None:
     mark, place = text[:_MARK_BYTES], text[_MARK_BYTES:]
     if not place or mark != _mark(place, wanted, caller):
         detail = "this token belongs to no list of yours with this filter: begin without one"
-        raise invalid([("/page_token", detail)])
+        raise invalid_query([("page_token", detail)])
     return place.decode()
 
 
