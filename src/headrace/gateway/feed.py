@@ -71,6 +71,7 @@ class Feed:
         self._due: set[Topic] = set()
         self._hinted: set[Topic] = set()
         self._swept = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._newcomers = Newcomers(desk, self.watch, self.unwatch)
@@ -82,6 +83,7 @@ class Feed:
         Raises:
             Problem: too many wait already (503).
         """
+        self._loop = asyncio.get_running_loop()
         with self._desk.load.pausing():
             self._waiters.add(waiter)
             if self._desk.load.draining:
@@ -145,13 +147,19 @@ class Feed:
                 self.unwatch(job_id, audience)
 
     def drain(self) -> None:
-        """Tell whoever waits that there will be no more news, and let nobody wait any more."""
+        """Tell whoever waits that there will be no more news, and let nobody wait any more.
+
+        It may be called from any thread.
+        """
         self._desk.load.draining = True
-        self._stop_all()
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it was closed: nobody waits on it
+                self._loop.call_soon_threadsafe(self._stop_all)
 
     async def close(self) -> None:
         """Stop looking. Idempotent."""
-        self.drain()
+        self._desk.load.draining = True
+        self._stop_all()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -14,6 +15,7 @@ from headrace.gateway.caller import Caller
 from headrace.gateway.desk import Desk, permit
 from headrace.gateway.feed import Feed
 from headrace.gateway.order import MISREAD, PROTOCOL, introduction
+from headrace.gateway.origins import check_origin
 from headrace.gateway.problem import Problem, of
 from headrace.gateway.session import Session
 from headrace.gateway.tickets import Tickets
@@ -46,6 +48,7 @@ class Sockets:
 
     async def _serve(self, socket: WebSocket) -> None:
         try:
+            check_page(socket, self._desk.settings.origins)
             caller = await self._known(socket)
         except Problem as problem:
             await _deny(socket, problem)
@@ -102,6 +105,21 @@ class Sockets:
         else:
             return caller
         return None
+
+
+def check_page(socket: WebSocket, origins: Sequence[str]) -> None:
+    """Turn away a page of elsewhere, and who does not say what page it is but has a cookie.
+
+    A cookie is sent along by browsers, whatever the page; a key or ticket is not (RFC 6455 §10.2).
+
+    Raises:
+        Problem: it is such a page, or may be one (403).
+    """
+    check_origin(socket.scope, origins)
+    headers = socket.headers
+    shown = "authorization" in headers or "ticket" in socket.query_params
+    if "cookie" in headers and "origin" not in headers and not shown:
+        raise Problem("forbidden", "a cookie alone is good for web pages: send Origin, or a key")
 
 
 def _with_key(socket: WebSocket, key: str) -> HTTPConnection:

@@ -16,7 +16,7 @@ from headrace.gateway.events import _Stream
 from headrace.gateway.lookout import Lookout
 from headrace.record import State
 from tests.unit.gateway.conftest import Client
-from tests.unit.gateway.serving import Server, served
+from tests.unit.gateway.wired import Server, served
 from tests.unit.gateway.steps import claim, engine_of, finish, report, settle, submit
 from headrace.write import CancelJobs, PurgeJobs
 from tests.unit.waiting import until
@@ -189,7 +189,8 @@ def test_a_quiet_stream_shows_that_it_lives(
 def test_who_leaves_is_forgotten(app: App, server: Server) -> None:
     job = server.call(submit(app))
     with opened(server, job) as response:
-        Stream(response).next()
+        stream = Stream(response)
+        stream.next()
         assert server.gateway.waiting == 1
     until(lambda: server.gateway.waiting == 0, "the stream to be let go of")
     assert not server.gateway._feed._watched

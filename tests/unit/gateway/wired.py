@@ -1,4 +1,4 @@
-"""A gateway behind a real socket: uvicorn in a thread, with the settings that `headrace serve` has."""
+"""A gateway behind a real socket: uvicorn in a thread, set up as `headrace serve` does."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Server(uvicorn.Server):
             gateway,
             port=0,
             log_level="error",
+            ws="websockets-sansio",
             ws_max_size=gateway.settings.max_message,
             ws_per_message_deflate=False,
             ws_ping_interval=20.0,
