@@ -18,6 +18,7 @@ from headrace.gateway.guard import HANDLERS, Guard
 from headrace.gateway.handover import Handover
 from headrace.gateway.jobs import Jobs
 from headrace.gateway.listing import Listing
+from headrace.gateway.origins import Origins
 from headrace.gateway.problem import Problem
 from headrace.gateway.settings import Settings
 from headrace.gateway.sockets import Sockets
@@ -54,10 +55,11 @@ class Gateway:
         ]
         site = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=self._lifespan)
         self._guard = Guard(site, self.settings, desk.load)
+        self._door = Origins(self._guard, self.settings.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, one WebSocket, or the server itself (ASGI)."""
-        await self._guard(scope, receive, send)
+        await self._door(scope, receive, send)
 
     def drain(self) -> None:
         """Take on nothing more, and let nobody wait any longer: the process is about to stop."""

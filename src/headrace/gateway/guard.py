@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.errors import HeadraceError
 from headrace.gateway.load import Load
+from headrace.gateway.origins import check_origin
 from headrace.gateway.problem import Problem, of
 from headrace.gateway.settings import Settings
 
@@ -85,6 +86,7 @@ class Guard:
             raise Problem("headers-too-large", detail, limit=settings.max_headers)
         if hosts != 1:
             raise Problem("malformed-request", "send one Host field (RFC 9112 §3.2)")
+        check_origin(scope, settings.origins)
 
 
 def _check_path(path: bytes) -> None:
