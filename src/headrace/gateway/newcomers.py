@@ -137,7 +137,8 @@ class Newcomers:
         page = await self._desk.answer(reply)
         audience.whole = True
         sights = await ask([job_id for job_id in page.ids if job_id not in audience.members])
-        for job_id, sight in sights.items():
-            self._add(audience, job_id, sight)
+        for job_id in reversed(page.ids):  # the oldest first
+            if job_id in sights:
+                self._add(audience, job_id, sights[job_id])
         if page.cursor is not None:
             audience.miss(audience.channel)

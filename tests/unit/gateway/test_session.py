@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from headrace.app import App
 from headrace.gateway import Caller, Gateway, Settings, newcomers, session
-from headrace.record import State
+from headrace.record import Filter, State
 from headrace.write import CancelJobs, PurgeJobs
 from tests.unit.gateway.steps import claim, engine_of, finish, report, settle, submit
 from tests.unit.gateway.test_sockets import Raw
@@ -45,13 +44,14 @@ class Talk:
     """One client of a WebSocket."""
 
     def __init__(self, server: Server, who: str = "admin") -> None:
-        self.connection: ClientConnection = connect(server.ws, additional_headers={"x-who": who})
+        self._opening = connect(server.ws, additional_headers={"x-who": who})
 
     def __enter__(self) -> Talk:
+        self.connection: ClientConnection = self._opening.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
+    def __exit__(self, *error: Any) -> None:
+        self._opening.__exit__(*error)
 
     def say(self, op: str, **more: Any) -> None:
         """Send a message."""
@@ -276,7 +276,6 @@ def test_a_client_that_never_reads_is_sent_away(
     """While 10,000 events arrive, what waits for it stays small; it goes on by its cursor."""
     monkeypatch.setattr(session, "_PATIENCE_SECONDS", 1.0)
     raw = Raw(server)
-    raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.send(1, b'{"op": "subscribe", "queues": ["default"]}')
     feed = server.gateway._feed
     until(lambda: feed._newcomers.wanted, "the subscription")
@@ -286,19 +285,17 @@ def test_a_client_that_never_reads_is_sent_away(
         for _ in range(20):
             await app.asubmit([task.call(1) for _ in range(500)])
             engine = await engine_of(app)
-            ids = (await engine.find_ids(__filter(), limit=500)).ids
+            ids = (await engine.find_ids(Filter(), limit=500)).ids
             await engine.apply(CancelJobs(ids))
             await asyncio.sleep(0.05)
 
-    def __filter() -> Any:
-        from headrace.record import Filter
-
-        return Filter()
-
     server.call(flood())
-    until(lambda: server.gateway.waiting == 0, "the slow client to be sent away")
-    assert raw.code() in (4408, None)
-    raw.socket.close()
+    try:
+        until(lambda: server.gateway.waiting == 0, "the slow client to be sent away")
+        assert not server.gateway._feed._watched
+        assert raw.code() in (4408, None)
+    finally:
+        raw.socket.close()
 
 
 def test_what_is_newest_is_sent_last(app: App, server: Server) -> None:

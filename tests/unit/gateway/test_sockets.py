@@ -212,16 +212,27 @@ class Raw:
         """Return the code with which the server closes; None if it just cuts the connection."""
         received = b""
         try:
-            while part := self.socket.recv(65536):
+            while part := self.socket.recv(1 << 20):
                 received += part
-                rest = received
-                while len(rest) >= 4:  # the server's frames are small here
-                    if rest[0] & 15 == 8:
-                        return int.from_bytes(rest[2:4], "big")
-                    rest = rest[2 + (rest[1] & 127) :]
+                while (size := _size(received)) is not None and len(received) >= size:
+                    if received[0] & 15 == 8:
+                        return int.from_bytes(received[2:4], "big")
+                    received = received[size:]
         except ConnectionResetError:
             pass
         return None
+
+
+def _size(received: bytes) -> int | None:
+    """Return the size of a frame of the server's with its head; None: it is not known yet."""
+    if len(received) < 10:
+        short = len(received) >= 2 and received[1] < 126
+        return 2 + received[1] if short else None
+    if received[1] < 126:
+        return 2 + received[1]
+    if received[1] == 126:
+        return 4 + int.from_bytes(received[2:4], "big")
+    return 10 + int.from_bytes(received[2:10], "big")
 
 
 def frame(opcode: int, data: bytes, *, fin: bool = True, more: int = 0, mask: bool = True) -> bytes:
