@@ -160,8 +160,8 @@ class Ledger(Protocol):
 class Store(Protocol):
     """Remembers small things. Writes: `Put`, `Delete`."""
 
-    def load(self, key: str) -> Reply[Entry | None]:
-        """Tell what is remembered under `key`, unless it has expired."""
+    def load(self, keys: Sequence[str]) -> Reply[dict[str, Entry]]:
+        """Tell what is remembered, by key; what is not there, or has expired, is missing."""
         ...
 
     def scan(self, prefix: str, *, limit: int = 1000, after: str = "") -> Reply[tuple[Entry, ...]]:

@@ -41,6 +41,11 @@ def progress_key(job_id: str) -> str:
     return f"progress/{job_id}"
 
 
+def read_progress(entry: Entry) -> Progress:
+    """Return the progress that an entry of the store remembers."""
+    return msgspec.json.decode(entry.value, type=Progress)
+
+
 class Job(Generic[R_co]):
     """A promise of a result: `job.result()` blocks for it, `await job` does not.
 
@@ -193,13 +198,12 @@ class Job(Generic[R_co]):
     def progress(self) -> Progress | None:
         """Return what its run has last told with `ctx.progress`; None if nothing, or long ago."""
         refuse_on_loop("job.progress()", "await job.aprogress()")
-        return _progress(
-            self._watcher.engine.load(progress_key(self.id)).wait(self._watcher.deadline)
-        )
+        reply = self._watcher.engine.load([progress_key(self.id)])
+        return _progress(reply.wait(self._watcher.deadline))
 
     async def aprogress(self) -> Progress | None:
         """Return its progress; the twin of `progress`."""
-        reply = self._watcher.engine.load(progress_key(self.id))
+        reply = self._watcher.engine.load([progress_key(self.id)])
         return _progress(await answer(reply, self._watcher.deadline))
 
     def _final(self) -> Reply[Record] | None:
@@ -257,5 +261,5 @@ class Job(Generic[R_co]):
         )
 
 
-def _progress(entry: Entry | None) -> Progress | None:
-    return msgspec.json.decode(entry.value, type=Progress) if entry else None
+def _progress(entries: dict[str, Entry]) -> Progress | None:
+    return next(map(read_progress, entries.values()), None)

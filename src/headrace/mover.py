@@ -328,7 +328,7 @@ class Mover:
         return reply.wait(self._deadline)
 
     def _load(self, engine: Engine, key: str) -> Entry | None:
-        return self._ask(engine.load(key))
+        return self._ask(engine.load([key])).get(key)
 
     def _commit(self, engine: Engine, *writes: Write[Any]) -> tuple[Any, ...]:
         return self._ask(engine.commit(writes))

@@ -168,7 +168,7 @@ class Rival:
             departed = apply(self.engine, Depart(key, 1 + self.dice.randrange(9), 1 << 20))
         finally:
             apply(self.engine, PauseQueue("other", paused=False))
-        entry = self.engine.load(key).wait(PATIENCE)
+        entry = self.engine.load([key]).wait(PATIENCE).get(key)
         assert (entry is not None) == (departed.jobs > 0)
         if entry is None:
             return

@@ -84,7 +84,7 @@ def test_a_compare_and_set_whose_answer_was_lost_finds_no_rival(
     first, second = Put("k", b"1", expect=0), Put("k", b"2", expect=1)
     losing(line, lambda: engine.apply(first).wait(20))
     losing(line, lambda: engine.commit([second, CancelJobs((job_id("a"),))]).wait(20))
-    entry = engine.load("k").wait(20)
+    entry = engine.load(["k"]).wait(20).get("k")
     assert entry is not None
     assert entry.version == 2
 

@@ -125,7 +125,7 @@ CALLS: dict[str, Callable[[SQLiteEngine], object]] = {
     "get": lambda engine: engine.get(["x"]).wait(PATIENCE),
     "states": lambda engine: engine.states(["x"]).wait(PATIENCE),
     "find": lambda engine: engine.find(Filter()).wait(PATIENCE),
-    "load": lambda engine: engine.load("k").wait(PATIENCE),
+    "load": lambda engine: engine.load(["k"]).wait(PATIENCE),
     "scan": lambda engine: engine.scan("").wait(PATIENCE),
     "depth": depth,
     "maintain": maintain,

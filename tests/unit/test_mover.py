@@ -100,7 +100,7 @@ def test_everything_is_moved(source: Engine, target: Engine, clock: ManualClock)
     assert state(target, "later") is State.SCHEDULED
     assert labels(claim(target, 5)) == ["wait"]
     assert source.states([job_id(name) for name in ("done", "wait")]).wait(PATIENCE) == {}
-    entry = target.load("key").wait(PATIENCE)
+    entry = target.load(["key"]).wait(PATIENCE).get("key")
     assert entry is not None
     assert entry.value == b"value"
 

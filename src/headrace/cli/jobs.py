@@ -170,7 +170,8 @@ def _wait(
 
 
 def _progress(storage: Storage, job_id: str) -> Progress | None:
-    entry = storage.ask(storage.engine.load(progress_key(job_id)))
+    key = progress_key(job_id)
+    entry = storage.ask(storage.engine.load([key])).get(key)
     return None if entry is None else msgspec.json.decode(entry.value, type=Progress)
 
 

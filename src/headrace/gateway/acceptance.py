@@ -76,5 +76,6 @@ async def accept(
 
 
 async def _recall(desk: Desk, claim: Claim) -> Receipt | None:
-    entry = await desk.answer((await desk.engine()).load(claim.entry))
+    entries = await desk.answer((await desk.engine()).load([claim.entry]))
+    entry = entries.get(claim.entry)
     return None if entry is None else Receipt(claim.recall(entry.value), replayed=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from starlette.requests import HTTPConnection
@@ -20,6 +21,8 @@ from headrace.record import Record
 from headrace.reply import Reply
 
 T = TypeVar("T")
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 Admit = Callable[[HTTPConnection], Awaitable[Caller]]
 
@@ -84,11 +87,17 @@ class Desk:
         Raises:
             Problem: there is no such job, or it is somebody else's: nobody is told which (404).
         """
-        engine = await self.engine()
-        record = (await self.answer(engine.get([job_id]))).get(job_id)
-        if record is None or not caller.knows(record.message):
+        record = (await self.records(caller, [job_id])).get(job_id)
+        if record is None:
             raise Problem("not-found", f"there is no job {job_id}, or it is no longer kept")
         return record
+
+    async def records(self, caller: Caller, ids: Sequence[str]) -> dict[str, Record]:
+        """Return what the ledger knows of jobs; unknown ones and somebody else's are missing."""
+        wanted = [job_id for job_id in ids if _ID.fullmatch(job_id)]
+        engine = await self.engine()
+        found = await self.answer(engine.get(wanted)) if wanted else {}
+        return {job_id: record for job_id, record in found.items() if caller.knows(record.message)}
 
 
 def permit(caller: Caller, scope: str, queue: str | None = None) -> None:

@@ -11,15 +11,20 @@ from starlette.types import Receive, Scope, Send
 from headrace.app import App
 from headrace.gateway.desk import Admit, Desk
 from headrace.gateway.doorkeeper import Doorkeeper
+from headrace.gateway.events import Events
+from headrace.gateway.feed import Feed
 from headrace.gateway.guard import Guard
 from headrace.gateway.handover import Handover
 from headrace.gateway.health import Health
 from headrace.gateway.jobs import Jobs
+from headrace.gateway.listing import Listing
 from headrace.gateway.meta import Meta
 from headrace.gateway.origins import Origins
 from headrace.gateway.problems import Problems
 from headrace.gateway.queues import Queues
 from headrace.gateway.settings import Settings
+from headrace.gateway.sockets import Sockets
+from headrace.gateway.tickets import Tickets
 
 
 class Gateway:
@@ -45,9 +50,15 @@ class Gateway:
         self.app = app
         self.settings = settings or Settings()
         self._desk = desk = Desk(app, self.settings, admit or Doorkeeper(app, self.settings))
+        self._feed = feed = Feed(desk)
+        tickets = Tickets(desk)
         self.routes = [
             *Handover(desk).routes,  # first: they are looked through in this order
-            *Jobs(desk).routes,
+            *Listing(desk).routes,
+            *Jobs(desk, feed).routes,
+            *Events(desk, feed, tickets).routes,
+            *Sockets(desk, feed, tickets).routes,
+            *tickets.routes,
             *Health(desk).routes,
             *Meta(desk).routes,
             *Problems().routes,
@@ -63,10 +74,16 @@ class Gateway:
         await self._door(scope, receive, send)
 
     def drain(self) -> None:
-        """Accept nothing more: the process is about to stop. What has begun goes on."""
-        self._desk.load.draining = True
+        """Take on nothing more, and let nobody wait any longer: the process is about to stop."""
+        self._feed.drain()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests, streams and sockets wait for news of jobs."""
+        return self._desk.load.waiting
 
     @asynccontextmanager
     async def _lifespan(self, _: object) -> AsyncIterator[None]:
         async with self.app:
             yield
+            await self._feed.close()

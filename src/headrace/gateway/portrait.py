@@ -52,7 +52,22 @@ def portrait(
         inline: bytes that a result may have to be part of it; a larger one has a link only.
         base: where the gateway is mounted, such as "/work".
     """
-    message, result = record.message, record.result
+    result = record.result
+    return outline(record, base) | {
+        "progress": progress,
+        "result": result if result is not None and len(bytes(result)) <= inline else None,
+        "history": [_attempt(attempt) for attempt in record.history],
+    }
+
+
+def outline(record: Record, base: str = "") -> dict[str, Any]:
+    """Return a job as lists and messages tell of it: all but what may be large.
+
+    Args:
+        record: what the ledger knows.
+        base: where the gateway is mounted, such as "/work".
+    """
+    message = record.message
     return _head(message, record.state, record.accepted_at) | {
         "reason": record.reason,
         "attempt": record.attempt,
@@ -62,10 +77,7 @@ def portrait(
         "kept_until": moment(record.kept_until),
         "cancel_asked": record.cancel_asked,
         "tags": [tag for tag in message.tags if not tag.startswith(RESERVED_TAGS)],
-        "progress": progress,
-        "result": result if result is not None and len(bytes(result)) <= inline else None,
         "failure": _failure(record.failure),
-        "history": [_attempt(attempt) for attempt in record.history],
         "links": links(record.id, base),
     }
 
@@ -106,6 +118,11 @@ def _head(message: Message, state: State, accepted_at: float) -> dict[str, Any]:
         "priority": message.priority,
         "accepted_at": moment(accepted_at),
     }
+
+
+def failure_of(record: Record) -> dict[str, str] | None:
+    """Return why a job has ended without a result, as far as its owner may know."""
+    return _failure(record.failure)
 
 
 def _failure(failure: Failure | None) -> dict[str, str] | None:

@@ -132,6 +132,12 @@ def invalid(errors: Sequence[tuple[str, str]], kind: str = "validation-failed") 
     return Problem(kind, "; ".join(detail for _, detail in errors), errors=listed)
 
 
+def invalid_query(errors: Sequence[tuple[str, str]]) -> Problem:
+    """Return the problem of a query that does not fit: names of parameters, and what is wrong."""
+    listed = [{"parameter": name, "detail": f"{name}: {detail}"} for name, detail in errors]
+    return Problem("validation-failed", "; ".join(e["detail"] for e in listed), errors=listed)
+
+
 def of(error: HeadraceError) -> Problem:
     """Return what an error is to an HTTP client; it never says more than the client may know."""
     kind = next((kind for family, kind in _KINDS.items() if isinstance(error, family)), _UNEXPECTED)

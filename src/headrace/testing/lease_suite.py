@@ -158,7 +158,7 @@ class LeaseSuite:
             )
         assert state(engine, "b") is State.RUNNING
         assert state(engine, "c") is None
-        assert engine.load("effect").wait(PATIENCE) is None
+        assert engine.load(["effect"]).wait(PATIENCE).get("effect") is None
 
     def test_a_heartbeat_keeps_a_lease(self, engine: Engine, clock: ManualClock) -> None:
         send(engine, "a")

@@ -58,7 +58,7 @@ class LifecycleSuite:
             lambda: send(engine, "a"),
             lambda: claim(engine),
             lambda: state(engine, "a"),
-            lambda: engine.load("k").wait(PATIENCE),
+            lambda: engine.load(["k"]).wait(PATIENCE).get("k"),
             lambda: engine.depth().wait(PATIENCE),
             lambda: engine.maintain().wait(PATIENCE),
         ]
@@ -78,7 +78,7 @@ class LifecycleSuite:
         engine.open().wait(PATIENCE)
         durable = engine.capabilities.durable == "native"
         assert state(engine, "a") is (State.READY if durable else None)
-        assert (engine.load("k").wait(PATIENCE) is not None) is durable
+        assert (engine.load(["k"]).wait(PATIENCE).get("k") is not None) is durable
         apply(engine, PauseQueue("default", paused=False))
         send(engine, "b")
         assert labels(claim(engine, 5)) == (["a", "b"] if durable else ["b"])
@@ -211,10 +211,10 @@ class NativeTransactionSuite:
         tx = engine.begin()
         engine.commit([Send((message("a"),)), Put("k", b"1")], tx).wait(PATIENCE)
         assert state(engine, "a") is None
-        assert engine.load("k").wait(PATIENCE) is None
+        assert engine.load(["k"]).wait(PATIENCE).get("k") is None
         tx.commit().wait(PATIENCE)
         assert state(engine, "a") is State.READY
-        assert engine.load("k").wait(PATIENCE) is not None
+        assert engine.load(["k"]).wait(PATIENCE).get("k") is not None
 
     def test_a_rollback_leaves_nothing(self, engine: Engine) -> None:
         tx = engine.begin()
@@ -246,7 +246,7 @@ class NativeTransactionSuite:
                 Settle((Settlement(lease=lease, to=State.SUCCEEDED),), strict=True), tx
             ).wait(PATIENCE)
         tx.rollback().wait(PATIENCE)
-        assert engine.load("effect").wait(PATIENCE) is None
+        assert engine.load(["effect"]).wait(PATIENCE).get("effect") is None
         assert state(engine, "a") is State.READY
 
     def test_writes_of_a_transaction_see_each_other(self, engine: Engine) -> None:

@@ -86,7 +86,7 @@ class Rivals:
         self._note("move", queue, limit)
         writes: list[Write[Any]] = [PauseQueue(queue), Depart(_KEY, limit, _PLENTY)]
         self._same("departures", lambda side: self._answer(side, [(w, w) for w in writes]))
-        loaded = [engine.load(_KEY).wait(PATIENCE) for engine in self._engines]
+        loaded = [engine.load([_KEY]).wait(PATIENCE).get(_KEY) for engine in self._engines]
         self._agree("loads", *[entry is not None for entry in loaded])
         for engine, entry in zip(self._engines, reversed(loaded), strict=True):
             back: list[Write[Any]] = [PauseQueue(queue, paused=False)]

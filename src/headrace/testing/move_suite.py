@@ -65,7 +65,7 @@ def depart(
 
 def unload(engine: Engine) -> Cargo:
     """Take the cargo out of the store."""
-    entry = engine.load(KEY).wait(PATIENCE)
+    entry = engine.load([KEY]).wait(PATIENCE).get(KEY)
     assert entry is not None, "the cargo should be in the store"
     apply(engine, Delete(KEY))
     return unpack(entry.value)
@@ -156,7 +156,7 @@ class DepartSuite:
 
     def test_nothing_departs_from_an_empty_engine(self, engine: Engine) -> None:
         assert depart(engine) == Departed()
-        assert engine.load(KEY).wait(PATIENCE) is None
+        assert engine.load([KEY]).wait(PATIENCE).get(KEY) is None
 
     def test_a_key_is_used_once(self, engine: Engine) -> None:
         send(engine, "a")
@@ -170,7 +170,7 @@ class DepartSuite:
         with pytest.raises(Conflict):
             commit(engine, PauseQueue("default"), Depart(KEY, 9, PLENTY), Put("k", b"", 7))
         assert state(engine, "a") is State.READY
-        assert engine.load(KEY).wait(PATIENCE) is None
+        assert engine.load([KEY]).wait(PATIENCE).get(KEY) is None
         assert labels(claim(engine)) == ["a"]
 
     def test_its_unique_key_is_free_where_it_was(self, engine: Engine) -> None:
@@ -188,7 +188,7 @@ class DepartSuite:
         assert depart(engine) == Departed(jobs=1)
         unload(engine)
         assert depart(engine) == Departed(entries=1)
-        assert engine.load("k").wait(PATIENCE) is None
+        assert engine.load(["k"]).wait(PATIENCE).get("k") is None
 
     def test_what_the_move_itself_remembers_stays(self, engine: Engine) -> None:
         apply(engine, Put(f"{MOVE_PREFIX}to", b"there"))
@@ -414,13 +414,13 @@ class RestoreSuite:
         apply(engine, Put("k", b"\x00\xff"))
         apply(engine, Put("short", b"", expires_after=60.0))
         there_and_back(engine)
-        entry = engine.load("k").wait(PATIENCE)
+        entry = engine.load(["k"]).wait(PATIENCE).get("k")
         assert entry is not None
         assert (entry.value, entry.version) == (b"\x00\xff", 2)
         assert apply(engine, Put("k", b"3", expect=2)).version == 3
-        assert engine.load("short").wait(PATIENCE) is not None
+        assert engine.load(["short"]).wait(PATIENCE).get("short") is not None
         clock.advance(61)
-        assert engine.load("short").wait(PATIENCE) is None
+        assert engine.load(["short"]).wait(PATIENCE).get("short") is None
 
     def test_an_entry_that_is_there_stays(self, engine: Engine, clock: ManualClock) -> None:
         apply(engine, Put("k", b"old"))

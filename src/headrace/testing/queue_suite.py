@@ -152,7 +152,7 @@ class QueueSuite:
                 Send((message("c", unique_key="k"), message("d", unique_key="k"))),
             )
         assert state(engine, "b") is None
-        assert engine.load("key").wait(PATIENCE) is None
+        assert engine.load(["key"]).wait(PATIENCE).get("key") is None
         assert state(engine, "a") is State.READY
         assert labels(claim(engine, 5)) == ["a"]
 

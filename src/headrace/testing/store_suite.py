@@ -17,7 +17,7 @@ from headrace.write import Delete, Put, Send
 
 def load(engine: Engine, key: str) -> Entry | None:
     """Return what is remembered under a key."""
-    return engine.load(key).wait(PATIENCE)
+    return engine.load([key]).wait(PATIENCE).get(key)
 
 
 def keys(engine: Engine, prefix: str, *, limit: int = 1000, after: str = "") -> list[str]:
@@ -38,6 +38,21 @@ class StoreSuite:
         assert load(engine, "k") == Entry("k", value, 1)
         assert apply(engine, Put("k", b"")).version == 2
         assert load(engine, "k") == Entry("k", b"", 2)
+
+    def test_many_are_loaded_at_once(self, engine: Engine, clock: ManualClock) -> None:
+        commit(engine, Put("a", b"1"), Put("b", b"2"), Put("short", b"3", expires_after=60))
+        clock.advance(61)
+        wanted = ["b", "nothing", "short", "a", 'it\'s "quoted", {with} commas']
+        apply(engine, Put(wanted[-1], b"4"))
+        entries = engine.load(wanted).wait(PATIENCE)
+        assert {key: entry.value for key, entry in entries.items()} == {
+            "a": b"1",
+            "b": b"2",
+            wanted[-1]: b"4",
+        }
+        assert entries["a"] == Entry("a", b"1", 1)
+        assert engine.load([]).wait(PATIENCE) == {}
+        assert engine.load(["a", "a"]).wait(PATIENCE).keys() == {"a"}
 
     def test_what_is_deleted_is_gone(self, engine: Engine) -> None:
         apply(engine, Put("k", b"1"))

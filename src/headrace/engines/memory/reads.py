@@ -45,9 +45,9 @@ class Reads:
             lambda page: IdPage(tuple(record.id for record in page.records), page.cursor)
         )
 
-    def load(self, key: str) -> Reply[Entry | None]:
-        """Tell what is remembered under `key`."""
-        return self._core.run(lambda: self._core.entries.load(key, self._core.clock.now()))
+    def load(self, keys: Sequence[str]) -> Reply[dict[str, Entry]]:
+        """Tell what is remembered, by key."""
+        return self._core.run(lambda: self._entries(keys))
 
     def scan(self, prefix: str, *, limit: int = 1000, after: str = "") -> Reply[tuple[Entry, ...]]:
         """Tell what is remembered under keys that begin with `prefix`."""
@@ -55,6 +55,10 @@ class Reads:
         return self._core.run(
             lambda: self._core.entries.scan(prefix, limit=limit, after=after, now=now)
         )
+
+    def _entries(self, keys: Sequence[str]) -> dict[str, Entry]:
+        now, load = self._core.clock.now(), self._core.entries.load
+        return {key: entry for key in keys if (entry := load(key, now)) is not None}
 
     def _known(self, ids: Sequence[str]) -> list[Job]:
         return [job for name in ids if (job := self._core.jobs.get(name)) is not None]

@@ -278,9 +278,9 @@ class PostgreSQLEngine:
 
     # The store ------------------------------------------------------------------------------------
 
-    def load(self, key: str) -> Reply[Entry | None]:
-        """Tell what is remembered under a key."""
-        return self._read(lambda moment: storing.load(key, moment))
+    def load(self, keys: Sequence[str]) -> Reply[dict[str, Entry]]:
+        """Tell what is remembered, by key."""
+        return self._read(lambda moment: storing.load(keys, moment))
 
     def scan(self, prefix: str, *, limit: int = 1000, after: str = "") -> Reply[tuple[Entry, ...]]:
         """Tell what is remembered under keys that begin alike."""

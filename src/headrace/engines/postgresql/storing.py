@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.engine import Entry
-from headrace.engines.postgresql.plan import Moment, Plan, do
+from headrace.engines.postgresql.plan import Moment, Plan, do, document
 from headrace.errors import Conflict, EngineBusy
 from headrace.write import Delete, Put, Stored
 
@@ -50,10 +52,10 @@ def _check(key: str, version: int, expect: int | None) -> None:
         raise Conflict(f"entry {key!r} has version {version}, not {expect}: read it and try again")
 
 
-def load(key: str, moment: Moment) -> Plan[Entry | None]:
-    """Return an entry, unless it has expired."""
-    rows = yield do("entry", key, moment.now)
-    return Entry(*rows[0]) if rows else None
+def load(keys: Sequence[str], moment: Moment) -> Plan[dict[str, Entry]]:
+    """Return entries by key, but for those that have expired."""
+    rows = yield do("entries_of", document(list(keys)), moment.now)
+    return {row[0]: Entry(*row) for row in rows}
 
 
 def scan(prefix: str, limit: int, after: str, moment: Moment) -> Plan[tuple[Entry, ...]]:

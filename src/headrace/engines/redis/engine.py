@@ -320,9 +320,9 @@ class RedisEngine:
 
     # The store ------------------------------------------------------------------------------------
 
-    def load(self, key: str) -> Reply[Entry | None]:
-        """Tell what is remembered under a key."""
-        return self._look(lambda asker: reading.load(asker, key))
+    def load(self, keys: Sequence[str]) -> Reply[dict[str, Entry]]:
+        """Tell what is remembered, by key."""
+        return self._look(lambda asker: reading.load(asker, keys))
 
     def scan(self, prefix: str, *, limit: int = 1000, after: str = "") -> Reply[tuple[Entry, ...]]:
         """Tell what is remembered under keys that begin alike."""

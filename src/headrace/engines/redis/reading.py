@@ -158,10 +158,11 @@ def _status(row: bytes) -> QueueStatus:
     )
 
 
-def load(asker: Asker, key: str) -> Entry | None:
-    """Return an entry, unless it has expired."""
-    told = asker.run(LOAD, key.encode())
-    return None if told is None else Entry(key, told[1], told[0])
+def load(asker: Asker, keys: Sequence[str]) -> dict[str, Entry]:
+    """Return entries by key, but for those that have expired."""
+    told = asker.run(LOAD, pack(keys))
+    found = zip(keys, told, strict=True)
+    return {key: Entry(key, entry[1], entry[0]) for key, entry in found if entry}
 
 
 def scan(asker: Asker, prefix: str, limit: int, after: str) -> tuple[Entry, ...]:

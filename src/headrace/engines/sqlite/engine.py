@@ -300,9 +300,9 @@ class SQLiteEngine:
 
     # The store ------------------------------------------------------------------------------------
 
-    def load(self, key: str) -> Reply[Entry | None]:
-        """Tell what is remembered under a key."""
-        return self._read(lambda: storing.load(key, self._clock.now()))
+    def load(self, keys: Sequence[str]) -> Reply[dict[str, Entry]]:
+        """Tell what is remembered, by key."""
+        return self._read(lambda: storing.load(keys, self._clock.now()))
 
     def scan(self, prefix: str, *, limit: int = 1000, after: str = "") -> Reply[tuple[Entry, ...]]:
         """Tell what is remembered under keys that begin alike."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.engine import Entry
 from headrace.engines.sqlite.plan import Plan, do
 from headrace.errors import Conflict
@@ -27,17 +29,20 @@ def delete(write: Delete, now: float) -> Plan[Stored]:
 
 
 def _expected(key: str, expect: int | None, now: float) -> Plan[int]:
-    entry = yield from load(key, now)
-    version = entry.version if entry else 0
+    entries = yield from load((key,), now)
+    version = entries[key].version if entries else 0
     if expect is not None and version != expect:
         raise Conflict(f"entry {key!r} has version {version}, not {expect}: read it and try again")
     return version
 
 
-def load(key: str, now: float) -> Plan[Entry | None]:
-    """Return an entry, unless it has expired."""
-    rows = yield do("entry", key, now)
-    return Entry(*rows[0]) if rows else None
+def load(keys: Sequence[str], now: float) -> Plan[dict[str, Entry]]:
+    """Return entries by key, but for those that have expired."""
+    entries: dict[str, Entry] = {}
+    for key in keys:  # a key may be any text, which no batch of parameters can be
+        for row in (yield do("entry", key, now)):
+            entries[key] = Entry(*row)
+    return entries
 
 
 def scan(prefix: str, limit: int, after: str, now: float) -> Plan[tuple[Entry, ...]]:

@@ -35,7 +35,7 @@ def test_it_forgets_everything_when_it_is_closed(engine: MemoryEngine) -> None:
     engine.close().wait(0)
     engine.open().wait(0)
     assert state(engine, "a") is None
-    assert engine.load("k").wait(0) is None
+    assert engine.load(["k"]).wait(0).get("k") is None
 
 
 def test_it_says_what_it_cannot_do(engine: MemoryEngine, tmp_path: Path) -> None:

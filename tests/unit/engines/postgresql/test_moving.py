@@ -66,7 +66,7 @@ def rows(place: Place) -> dict[str, list[tuple[object, ...]]]:
 
 def unload(engine: PostgreSQLEngine) -> Cargo:
     """Take the cargo out of the store."""
-    entry = engine.load(KEY).wait(PATIENCE)
+    entry = engine.load([KEY]).wait(PATIENCE).get(KEY)
     assert entry is not None
     apply(engine, Delete(KEY))
     return unpack(entry.value)

@@ -27,7 +27,7 @@ def test_of_rivals_for_one_version_the_later_sees_a_conflict(
     link.say("commit")
     with pytest.raises(Conflict, match="not"):
         reply.wait(10)
-    entry = engine.load("k").wait(10)
+    entry = engine.load(["k"]).wait(10).get("k")
     assert entry is not None
     assert entry.value == b"1"
 
@@ -44,7 +44,7 @@ def test_who_does_not_care_comes_after(
 
 def test_an_expired_entry_begins_anew(engine: PostgreSQLEngine) -> None:
     apply(engine, Put("k", b"1", expires_after=-1.0))
-    assert engine.load("k").wait(10) is None
+    assert engine.load(["k"]).wait(10).get("k") is None
     assert apply(engine, Put("k", b"2", expect=0)).version == 1
     assert apply(engine, Delete("k", expect=1)).version == 0
 

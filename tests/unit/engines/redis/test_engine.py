@@ -205,7 +205,7 @@ def unload(engine: RedisEngine, *writes: Send | Put, limit: int = 100) -> Cargo:
     """Let jobs depart in one commit with other writes, and take them out of the store."""
     depart = Depart(OUT, limit, 1 << 22)
     commit(engine, *writes, PauseQueue("default"), depart)
-    entry = engine.load(OUT).wait(PATIENCE)
+    entry = engine.load([OUT]).wait(PATIENCE).get(OUT)
     assert entry is not None
     apply(engine, Delete(OUT))
     return unpack(entry.value)
@@ -255,7 +255,7 @@ def test_what_cannot_be_read_does_not_depart(
     with pytest.raises(InvalidOption, match="upgrade headrace"):
         unload(engine)
     assert depth(engine).ready == 2
-    assert engine.load(OUT).wait(PATIENCE) is None
+    assert engine.load([OUT]).wait(PATIENCE).get(OUT) is None
 
 
 def test_a_message_keeps_its_text_but_for_what_holds_no_more(engine: RedisEngine) -> None:

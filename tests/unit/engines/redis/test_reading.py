@@ -88,7 +88,7 @@ def test_an_envelope_that_cannot_be_read_leaves_what_else_is_known(
 
 def test_entries_keep_their_bytes(engine: RedisEngine) -> None:
     apply(engine, Put("k\n", bytes(range(256))))
-    assert engine.load("k\n").wait(PATIENCE) == Entry("k\n", bytes(range(256)), 1)
+    assert engine.load(["k\n"]).wait(PATIENCE).get("k\n") == Entry("k\n", bytes(range(256)), 1)
     assert engine.scan("k", limit=0).wait(PATIENCE) == ()
 
 

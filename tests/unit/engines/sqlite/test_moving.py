@@ -37,7 +37,7 @@ def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
 def depart(engine: SQLiteEngine) -> Cargo:
     """Let jobs depart, and take them out of the store."""
     apply(engine, Depart(KEY, 100, 1 << 20))
-    entry = engine.load(KEY).wait(PATIENCE)
+    entry = engine.load([KEY]).wait(PATIENCE).get(KEY)
     assert entry is not None
     apply(engine, Delete(KEY))
     return unpack(entry.value)

@@ -69,11 +69,11 @@ def test_an_expired_entry_is_not_there(engine: SQLiteEngine, clock: ManualClock)
     apply(engine, Put("k", b"old", expires_after=5.0))
     assert apply(engine, Put("k", b"newer", expires_after=5.0)).version == 2
     clock.advance(5)
-    assert engine.load("k").wait(PATIENCE) is None
+    assert engine.load(["k"]).wait(PATIENCE).get("k") is None
     assert engine.scan("").wait(PATIENCE) == ()
     assert apply(engine, Put("k", b"new", expect=0)).version == 1
     clock.advance(100)
-    assert engine.load("k").wait(PATIENCE) is not None
+    assert engine.load(["k"]).wait(PATIENCE).get("k") is not None
 
 
 @pytest.mark.parametrize("expect", [0, 1, 3])
@@ -90,6 +90,6 @@ def test_another_version_is_a_conflict(engine: SQLiteEngine, expect: int) -> Non
 def test_any_bytes_and_any_text_are_kept(engine: SQLiteEngine) -> None:
     key = "kůň 🐎 ' \" % _ ?"
     apply(engine, Put(key, bytes(range(256))))
-    entry = engine.load(key).wait(PATIENCE)
+    entry = engine.load([key]).wait(PATIENCE).get(key)
     assert entry is not None
     assert entry.value == bytes(range(256))

@@ -127,7 +127,7 @@ def test_one_refusal_takes_nobody_with_it(engine: SQLiteEngine, path: Path) -> N
     assert found.count(InvalidOption) == 1
     assert found[3] is Conflict
     assert labels(claim(engine, 99)) == ["taken", *names]
-    assert engine.load("k").wait(PATIENCE) is None
+    assert engine.load(["k"]).wait(PATIENCE).get("k") is None
     assert complaints(path) == []
 
 

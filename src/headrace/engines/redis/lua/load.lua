@@ -1,4 +1,8 @@
--- Load: ARGV[2] is a key; answers {its version, its value}, or nothing.
+-- Load: ARGV[2] is a list of keys; answers {its version, its value} for each, or nothing.
 
-local entry = entry_of(ARGV[2])
-return entry and {entry[1], entry[3]}
+local found = {}
+for at, name in ipairs(cmsgpack.unpack(ARGV[2])) do
+  local entry = entry_of(name)
+  found[at] = entry and {entry[1], entry[3]}
+end
+return found
