@@ -18,6 +18,7 @@ from headrace.gateway.handover import Handover
 from headrace.gateway.health import Health
 from headrace.gateway.jobs import Jobs
 from headrace.gateway.listing import Listing
+from headrace.gateway.manual import Manual
 from headrace.gateway.meta import Meta
 from headrace.gateway.origins import Origins
 from headrace.gateway.problems import Problems
@@ -63,6 +64,7 @@ class Gateway:
             *Meta(desk).routes,
             *Problems().routes,
             *Queues(desk).routes,
+            *Manual(desk).routes,
         ]
         # A router alone: what a request needs besides, the guard does at a third of the price.
         site = Router(self.routes, redirect_slashes=False, lifespan=self._lifespan)

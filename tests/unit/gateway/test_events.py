@@ -93,9 +93,7 @@ def test_a_life_is_streamed(app: App, server: Server) -> None:
         assert end["event"] == "end"
         assert stream.names() == []
         assert len({e["id"] for e in (snapshot, running, progress, event, end)}) == 5
-    again = httpx2.get(
-        f"{server.url}/v1/jobs/{job}/events", headers={"Last-Event-ID": end["id"]}
-    )
+    again = httpx2.get(f"{server.url}/v1/jobs/{job}/events", headers={"Last-Event-ID": end["id"]})
     assert (again.status_code, again.content) == (204, b"")
 
 
@@ -131,7 +129,9 @@ def test_a_strange_cursor_begins_anew(app: App, client: Client, last: str) -> No
         await finish(app)
         headers = {"Last-Event-ID": last.encode()}
         answer = await http.get(f"/v1/jobs/{job}/events", headers=headers)
-        names = [event["event"] for event in parsed(iter(answer.text.split("\n"))) if "data" in event]
+        names = [
+            event["event"] for event in parsed(iter(answer.text.split("\n"))) if "data" in event
+        ]
         assert names == ["reset", "snapshot", "result", "end"]
 
     client.run(talk)

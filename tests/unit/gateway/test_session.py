@@ -209,7 +209,10 @@ def test_what_is_no_order_is_answered(server: Server, text: str) -> None:
 
 @pytest.mark.parametrize(
     "what",
-    [{"jobs": [f"{UNKNOWN[:-4]}{n:04x}" for n in range(1001)]}, {"tags": [str(n) for n in range(51)]}],
+    [
+        {"jobs": [f"{UNKNOWN[:-4]}{n:04x}" for n in range(1001)]},
+        {"tags": [str(n) for n in range(51)]},
+    ],
     ids=["jobs", "tags"],
 )
 def test_too_much_is_refused(server: Server, what: dict[str, Any]) -> None:
