@@ -42,9 +42,14 @@ def describe(tasks: Iterable[AnyTask], base: str = "") -> dict[str, Any]:
     components = document["components"]["schemas"]
     components.update(named)
     components["Options"] = components.pop("Wishes")
+    orders = []
     for task in tasks:
-        operation = _operation(task, arguments[task.name], results[task.name])
+        body = _body(task, arguments[task.name])
+        orders.append(_order(task, components["Order"], body))
+        operation = _operation(task, body, results[task.name])
         document["paths"][f"/v1/tasks/{task.name}"] = {"post": operation}
+    if orders:
+        components["Order"] = {"oneOf": orders}
     return document
 
 
@@ -55,9 +60,14 @@ def _fixed() -> dict[str, Any]:
     return document
 
 
-def _operation(
-    task: AnyTask, arguments: dict[str, dict[str, Any]], result: dict[str, Any]
-) -> dict[str, Any]:
+def _order(task: AnyTask, order: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an order of one task."""
+    named = {"task": {"const": task.name}, "arguments": body}
+    required = ["task", *(["arguments"] if "required" in body else [])]
+    return order | {"properties": order["properties"] | named, "required": required}
+
+
+def _operation(task: AnyTask, body: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
     submit = _fixed()["paths"]["/v1/jobs"]["post"]
     summary, _, more = (inspect.getdoc(task.function) or f"Run {task.name}.").partition("\n")
     operation = {
@@ -78,7 +88,7 @@ def _operation(
         ],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _body(task, arguments)}},
+            "content": {"application/json": {"schema": body}},
         },
         "responses": copy.deepcopy(submit["responses"]),
         "x-headrace-result": result,
