@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +22,7 @@ from benchmarks.report import Figure, NotMeasuredError, Rates
 from benchmarks.workers import REPOSITORY, environment, running
 
 CONNECTIONS = 64
+START_SECONDS = 60.0
 BODY = '{"n":1}'
 SHARE = 0.5
 DRAINING_SHARE = 0.3
@@ -93,9 +95,17 @@ def serving(name: str, env: Mapping[str, str]) -> Iterator[int]:
             port = server.stdout.readline() if server.stdout is not None else ""
             if not port:
                 raise NotMeasuredError(f"the server {name} did not start, see above")
+            greet(int(port))
             yield int(port)
         finally:
             server.terminate()
+
+
+def greet(port: int) -> None:
+    """Make one request: it is answered when the server has come to serve."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)) as server:
+        server.request("POST", PATH, BODY, {"Content-Type": "application/json"})
+        server.getresponse().read()
 
 
 def full(port: int, seconds: float) -> float:

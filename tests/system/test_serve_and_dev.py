@@ -152,7 +152,7 @@ def test_a_port_that_is_taken_is_one_line(start: Start) -> None:
             assert program.said == [found.string]
 
 
-def test_keys_open_and_stop_opening(start: Start, tmp_path: Path) -> None:
+def test_a_key_opens(start: Start, tmp_path: Path) -> None:
     made = start("serve", "shop.py", "--port", "0", "--require-keys")
     url = made.says(SERVING)[1]
     path = f"{url}/v1/tasks/paint"
@@ -161,8 +161,3 @@ def test_keys_open_and_stop_opening(start: Start, tmp_path: Path) -> None:
     token = subprocess.check_output([HEADRACE, "keys", "create"], env=env, text=True).strip()
     shown = {"Authorization": f"Bearer {token}"}
     assert httpx2.post(path, json={"what": "cat"}, headers=shown).status_code == 202
-    subprocess.run([HEADRACE, "keys", "revoke", token.split("_")[1]], env=env, check=True)
-    deadline = time.monotonic() + PATIENCE
-    while httpx2.post(path, json={"what": "cat"}, headers=shown).status_code == 202:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -43,7 +43,8 @@ class Doorkeeper:
             Problem: no key where one is needed, or one that opens nothing (401); which part of it
                 was wrong is not told. Or the request does not make clear which key it shows (400).
         """
-        shown = connection.headers.getlist("authorization")
+        fields = connection.scope["headers"]
+        shown = [value.decode("latin-1") for name, value in fields if name == b"authorization"]
         if not shown:
             if self._settings.anonymous:
                 return ANONYMOUS

@@ -14,8 +14,8 @@ from headrace.gateway.portrait import MEDIA_TYPE, encode, moment
 from headrace.message import Retention
 
 _LIMITS = (
-    "max_body", "max_url", "max_headers", "max_depth", "max_keys", "max_batch", "max_message",
-    "body_timeout", "wait_default", "wait_limit", "inline_result",
+    "max_body", "max_stream", "max_url", "max_headers", "max_depth", "max_keys", "max_batch",
+    "max_message", "body_timeout", "wait_default", "wait_limit", "inline_result",
 )  # fmt: skip
 
 

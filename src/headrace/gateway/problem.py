@@ -97,22 +97,15 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.members = members
 
-    def content(self, base: str = "") -> dict[str, Any]:
-        """Return the members of the problem, as RFC 9457 §3 names them.
-
-        Args:
-            base: where the gateway is mounted, such as "/work".
-        """
-        problem = {
-            "type": type_of(self.kind, base),
-            "title": self.title,
-            "status": self.status,
-        }
+    @property
+    def content(self) -> dict[str, Any]:
+        """The members of the problem, as RFC 9457 §3 names them."""
+        problem = {"type": type_of(self.kind), "title": self.title, "status": self.status}
         return problem | ({"detail": self.detail} if self.detail else {}) | self.members
 
     def response(self, base: str = "") -> Response:
         """Return the answer; `base` is where the gateway is mounted."""
-        body = msgspec.json.encode(self.content(base))
+        body = msgspec.json.encode(self.content | {"type": type_of(self.kind, base)})
         return Response(body, self.status, self.headers, MEDIA_TYPE)
 
 

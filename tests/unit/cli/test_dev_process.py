@@ -25,9 +25,7 @@ def begin(order: Order | None) -> Child:
     ("program", "told"),
     [
         ("1 / 0\n", "ZeroDivisionError: division by zero"),
-        ("raise SystemExit(0)\n", "SystemExit: 0"),
         ("from headrace import App\napp = App()\n", "declares no task"),
-        ("", "has no App"),
         (PROGRAM.replace("'memory:'", "'nothing:'"), "headrace: "),
     ],
 )

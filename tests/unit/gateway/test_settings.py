@@ -52,3 +52,7 @@ def test_what_makes_no_sense(
 def test_what_others_set_is_left_alone() -> None:
     others = {f"{PREFIX}PORT": "tcp://10.0.0.1:80", f"{PREFIX}SERVICE_HOST": "10.0.0.1"}
     assert load({}, others) == Settings()
+
+
+def test_nobody_is_let_in_unless_it_is_said() -> None:
+    assert not Settings().anonymous
