@@ -11,6 +11,9 @@ import headrace.testing
 from headrace import errors
 from headrace.config import Config
 from headrace.engine import Engine
+from headrace.gateway.options import Wishes
+from headrace.gateway.problem import TITLES
+from headrace.gateway.settings import Settings
 from headrace.job import Job
 from headrace.message import Message
 from headrace.record import Cause, State
@@ -159,3 +162,10 @@ def test_contents_lead_to_every_page() -> None:
     contents = ROOT / "docs" / "README.md"
     linked = {contents.parent / link for link in links(contents.read_text(encoding="utf-8"))}
     assert set((ROOT / "docs").rglob("*.md")) - {contents} <= linked
+
+
+def test_http_names_every_setting_option_and_kind() -> None:
+    text = page("http.md")
+    assert rows(section(text, "Limits")) == list(Settings.__struct_fields__)
+    assert rows(section(text, "Options")) == list(Wishes.__struct_fields__)
+    assert rows(section(text, "Problems")) == list(TITLES)

@@ -11,11 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from headrace.errors import InvalidOption
-<<<<<<< HEAD
-from headrace.json_form import NESTING_LIMIT, JsonForm, describe, schemas, writable
-=======
-from headrace.json_form import NESTING_LIMIT, JsonForm, describe, pointer, writable
->>>>>>> d9f0fa49e073a274475b3fce148601b4c08301b4
+from headrace.json_form import NESTING_LIMIT, JsonForm, describe, pointer, schemas, writable
 
 
 class Renamed(BaseModel):
@@ -104,7 +100,6 @@ def test_errors_become_a_part_of_a_sentence() -> None:
     assert "nested too deeply" in describe(RecursionError())
 
 
-<<<<<<< HEAD
 def test_types_are_described_with_what_they_refer_to() -> None:
     (tree, paths, anything, renamed), named = schemas([Tree, list[Path], object, Renamed], "#/x/")
     assert tree == {"$ref": "#/x/Tree"}
@@ -124,7 +119,8 @@ def test_what_cannot_be_described_is_anything() -> None:
     (folder, number), _ = schemas([Folder, int])
     assert folder == {"description": "Anything."}
     assert number == {"type": "integer"}
-=======
+
+
 class Place(msgspec.Struct, forbid_unknown_fields=True):
     name: str = ""
     sides: list[int] = []
@@ -153,4 +149,3 @@ def test_what_does_not_fit_is_pointed_to(kind: Any, text: str, place: str) -> No
     with pytest.raises(msgspec.ValidationError) as caught:
         JsonForm(kind, "here").decode(text.encode())
     assert pointer(caught.value) == place
->>>>>>> d9f0fa49e073a274475b3fce148601b4c08301b4
