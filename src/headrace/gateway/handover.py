@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
@@ -59,6 +60,9 @@ class Handover:
         with self._in_flight.hold(entry):
             media_type(head, JSON)
             text = await whole(request, head, desk.settings)
+            if len(text) > task.max_payload:
+                with suppress(Problem):  # that it does not fit is told more precisely below
+                    called(task, text)  # too large, most likely; to find out costs little
             value = document.read(text, desk.settings)
             draft = Draft(called(task, text), options, caller)
             receipt = await accept(desk, [draft], self._claim(request, entry, JSON, value))

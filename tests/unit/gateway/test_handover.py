@@ -94,6 +94,8 @@ def test_a_path_below_where_it_is_mounted_is_told(gateway: Gateway) -> None:
         ("/v1/tasks/add?priority=1&priority=1", b'{"left": 1}', 422, "validation-failed"),
         ("/v1/tasks/add", b"{", 400, "malformed-request"),
         ("/v1/tasks/add", b'{"left": 1.5}', 422, "validation-failed"),
+        ("/v1/tasks/echo", b'{"value": "%b"}' % (b"x" * 300_000), 413, "payload-too-large"),
+        ("/v1/tasks/echo", b'{"value": "%b"' % (b"x" * 300_000), 400, "malformed-request"),
         ("/v1/jobs", b'{"task": "ad"}', 422, "unknown-task"),
         ("/v1/jobs?priority=1", b'{"task": "add"}', 422, "validation-failed"),
         ("/v1/tasks", b"{}", 405, "method-not-allowed"),
