@@ -23,6 +23,7 @@ from benchmarks import (
     report,
     sleepers,
     submit,
+    waiting,
 )
 from benchmarks.raw_sqlite import Ceiling
 from benchmarks.report import Figure
@@ -35,6 +36,7 @@ GROUPS: dict[str, Callable[[plan.Plan, Ceiling], Iterator[Figure]]] = {
     "big-file": big_file.measure,
     "footprint": footprint.measure,
     "postgresql": postgresql.measure,
+    "waiting": waiting.measure,
 }
 RAW_REPETITIONS = 9
 REDIS_GROUPS = ("submit", "drain", "latency")

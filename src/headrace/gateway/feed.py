@@ -31,7 +31,6 @@ _GENTLY_SECONDS = 0.05
 _REST_SECONDS = 0.002
 _REST_FACTOR = 4
 _JITTER = 0.25
-_LINGER_LOOKS = 4
 _FEW = 64
 _CHUNK = 2000
 _SWEEP = 256
@@ -76,6 +75,14 @@ class Feed:
         self._wake = asyncio.Event()
         self._newcomers = Newcomers(desk, self.watch, self.unwatch)
 
+    def start(self) -> None:
+        """Begin to listen for hints; harmless if it does. Who waits first is then told at once."""
+        loop, task = asyncio.get_running_loop(), self._task
+        if task is None or task.done() or task.get_loop() is not loop:
+            self._wake = asyncio.Event()  # of the loop that runs now
+            self._wake.set()
+            self._task = loop.create_task(self._run())
+
     @contextmanager
     def waiting(self, waiter: Waiter) -> Iterator[None]:
         """Let somebody wait, in a `with` block; what it watches it has to let go of itself.
@@ -117,7 +124,7 @@ class Feed:
             # What is known may be older than what the waiter knows, or newer: look.
             self._fresh.add(job_id)
             self._wake.set()
-        self._start()
+        self.start()
         return True
 
     def unwatch(self, job_id: str, waiter: Waiter) -> None:
@@ -137,7 +144,7 @@ class Feed:
                 waiter.tell(job_id, watched.sight)
         self._due.add("ready")
         self._wake.set()
-        self._start()
+        self.start()
 
     def part(self, channel: Channel, waiter: Waiter) -> None:
         """Tell a waiter nothing more of a channel; harmless if it was not told."""
@@ -167,12 +174,9 @@ class Feed:
 
     # Looking --------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        loop, task = asyncio.get_running_loop(), self._task
-        if task is None or task.done() or task.get_loop() is not loop:
-            self._wake = asyncio.Event()  # of the loop that runs now
-            self._wake.set()
-            self._task = loop.create_task(self._run())
+    @property
+    def _wanted(self) -> bool:
+        return bool(self._watched) or self._newcomers.wanted
 
     async def _run(self) -> None:
         try:
@@ -184,13 +188,13 @@ class Feed:
         loop = asyncio.get_running_loop()
         self._hinted.clear()
         hints = [engine.watch(topic, partial(self._hint, loop, topic)) for topic in _TOPICS]
-        idle = 0
         try:
-            while idle < _LINGER_LOOKS:
-                busy = self._watched or self._newcomers.wanted
-                idle = 0 if busy else idle + 1
+            while True:
+                if not self._wanted:
+                    await self._wake.wait()
                 began = loop.time()
-                await self._try_to_look(engine)
+                if not await self._try_to_look(engine):
+                    return
                 await self._rest(loop.time() - began)
         finally:
             for forget in hints:
@@ -200,17 +204,20 @@ class Feed:
         for waiter in tuple(self._waiters):
             waiter.stop()
 
-    async def _try_to_look(self, engine: Engine) -> None:
+    async def _try_to_look(self, engine: Engine) -> bool:
+        """Look, whatever comes; return False if there is nothing to look at any more."""
         try:
             await self._look(engine)
         except EngineClosed:
             self._stop_all()
+            return False
         except HeadraceError as error:
             self._due.update(_TOPICS)
             _log.info("nobody is told of changes now: %s", error)
         except Exception:  # noqa: BLE001 - whoever waits must not hang because of it
             self._due.update(_TOPICS)
             _log.exception("looking for changes failed; it goes on")
+        return True
 
     async def _rest(self, took: float) -> None:
         """Let others have the engine; then wait for a hint, or until it is time to look anyway."""
@@ -226,7 +233,7 @@ class Feed:
 
     def _hint(self, loop: asyncio.AbstractEventLoop, topic: Topic) -> None:
         """Take a hint of the engine, in one of its threads; one at a time is enough."""
-        if topic not in self._hinted:
+        if self._wanted and topic not in self._hinted:
             self._hinted.add(topic)
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits on it
                 loop.call_soon_threadsafe(self._note, topic)

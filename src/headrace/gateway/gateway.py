@@ -73,6 +73,7 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         async with self.app:
+            self._feed.start()
             yield
             await self._feed.close()
 
