@@ -22,4 +22,12 @@ class Plan:
 
 
 FULL = Plan()
-QUICK = Plan(jobs=4_000, naps=1_000, big_file=20_000, samples=50, repetitions=1, idle_seconds=1.0, sockets=500)
+QUICK = Plan(
+    jobs=4_000,
+    naps=1_000,
+    big_file=20_000,
+    samples=50,
+    repetitions=1,
+    idle_seconds=1.0,
+    sockets=500,
+)

@@ -60,7 +60,7 @@ def measure(plan: Plan, _ceiling: Ceiling) -> Iterator[Figure]:
 async def _measure(plan: Plan, port: int, pid: int) -> list[Figure]:
     figures = []
     app = App()
-    app.task(noop, name="noop")
+    app.task(name="noop")(noop)
     async with app:
         for name, way in WAYS.items():
             times = [await _one(app, port, way) for _ in range(plan.samples)]

@@ -13,9 +13,9 @@ from headrace.gateway import Gateway, Settings
 def main() -> None:
     """Serve until SIGTERM."""
     app = App()
-    app.task(noop, name="noop")
+    app.task(name="noop")(noop)
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    print(listener.getsockname()[1], flush=True)  # noqa: T201 - its reader waits for it
+    print(listener.getsockname()[1], flush=True)
     settings = Settings(anonymous=True)
     config = uvicorn.Config(
         Gateway(app, settings),

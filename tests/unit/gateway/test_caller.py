@@ -1,4 +1,4 @@
-"""A caller may do what its key's scopes say, in its queues, and knows of its tenant's jobs alone."""
+"""A caller may do what its key says, in its queues, and knows of its tenant's jobs alone."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ from headrace.gateway import Gateway, events
 from headrace.gateway.events import _Stream
 from headrace.gateway.lookout import Lookout
 from headrace.record import State
-from tests.unit.gateway.conftest import Client
-from tests.unit.gateway.wired import Server, served
-from tests.unit.gateway.steps import claim, engine_of, finish, report, settle, submit
 from headrace.write import CancelJobs, PurgeJobs
+from tests.unit.gateway.conftest import Client
+from tests.unit.gateway.steps import claim, engine_of, finish, report, settle, submit
+from tests.unit.gateway.wired import Server, served
 from tests.unit.waiting import until
 
 Event = dict[str, Any]
@@ -29,9 +29,7 @@ def parsed(lines: Iterator[str]) -> Iterator[Event]:
     event: Event = {}
     for line in lines:
         if not line:
-            if "data" in event:
-                yield event
-            elif event:
+            if "data" in event or event:
                 yield event
             event = {}
             continue
@@ -95,9 +93,7 @@ def test_a_life_is_streamed(app: App, server: Server) -> None:
         assert end["event"] == "end"
         assert stream.names() == []
         assert len({e["id"] for e in (snapshot, running, progress, event, end)}) == 5
-    again = httpx2.get(
-        f"{server.url}/v1/jobs/{job}/events", headers={"Last-Event-ID": end["id"]}
-    )
+    again = httpx2.get(f"{server.url}/v1/jobs/{job}/events", headers={"Last-Event-ID": end["id"]})
     assert (again.status_code, again.content) == (204, b"")
 
 
@@ -131,9 +127,11 @@ def test_a_strange_cursor_begins_anew(app: App, client: Client, last: str) -> No
     async def talk(http: httpx2.AsyncClient) -> None:
         job = await submit(app)
         await finish(app)
-        headers = {"Last-Event-ID": last.encode()}
+        headers = [(b"Last-Event-ID", last.encode())]
         answer = await http.get(f"/v1/jobs/{job}/events", headers=headers)
-        names = [event["event"] for event in parsed(iter(answer.text.split("\n"))) if "data" in event]
+        names = [
+            event["event"] for event in parsed(iter(answer.text.split("\n"))) if "data" in event
+        ]
         assert names == ["reset", "snapshot", "result", "end"]
 
     client.run(talk)
@@ -160,7 +158,7 @@ def test_lines_of_json_are_streamed(app: App, client: Client, accept: str) -> No
         job = await submit(app)
         await finish(app)
         answer = await http.get(f"/v1/jobs/{job}/events", headers={"Accept": accept})
-        assert answer.headers["content-type"] == accept.split(",")[0]
+        assert answer.headers["content-type"] == accept.split(",", maxsplit=1)[0]
         events = [json.loads(line) for line in answer.text.splitlines()]
         assert [event["event"] for event in events] == ["snapshot", "result", "end"]
         assert events[1]["data"]["result"] == 3
@@ -236,10 +234,10 @@ def test_a_slow_reader_gets_the_newest(app: App, gateway: Gateway) -> None:
             for done in range(1, 10):
                 await report(app, job, done)
                 await asyncio.sleep(0.03)
-            while lookout.sight is None or lookout.sight.progress is None:
+            while lookout.sight is None or lookout.sight.progress is None:  # noqa: ASYNC110 - it comes soon
                 await asyncio.sleep(0.01)
             await settle(app, lease)
-            while not lookout.sight.ended:
+            while not lookout.sight.ended:  # noqa: ASYNC110 - it comes soon
                 await asyncio.sleep(0.01)
             frames += [frame async for frame in stream]
         await gateway._feed.close()

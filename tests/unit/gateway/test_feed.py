@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from headrace.app import App
 from headrace.gateway import feed as module
 from headrace.gateway.feed import Feed
 from headrace.gateway.problem import Problem
-from headrace.record import State
+from headrace.record import Filter, State
 from headrace.write import CancelJobs, EditJobs
 from tests.unit.gateway.steps import claim, engine_of, finish, report, settle, submit
 from tests.unit.gateway.watching import CountingDesk, Notebook, happens
@@ -100,9 +99,7 @@ def test_polling_suffices(app: App, monkeypatch: pytest.MonkeyPatch, jobs: int) 
     asyncio.run(main())
 
 
-def _every() -> Any:
-    from headrace.record import Filter
-
+def _every() -> Filter:
     return Filter()
 
 
@@ -121,9 +118,7 @@ def test_hints_are_quicker_than_polling(app: App, monkeypatch: pytest.MonkeyPatc
     asyncio.run(main())
 
 
-def test_what_changes_without_a_state_is_found(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_changes_without_a_state_is_found(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(module, "_SWEEP", 10)
 
@@ -206,9 +201,8 @@ def test_any_thread_may_drain(app: App) -> None:
 def test_too_many_do_not_wait(app: App) -> None:
     async def main() -> None:
         feed = Feed(CountingDesk(app, max_waiters=1))
-        with feed.waiting(Notebook()):
-            with pytest.raises(Problem), feed.waiting(Notebook()):
-                pass
+        with feed.waiting(Notebook()), pytest.raises(Problem), feed.waiting(Notebook()):
+            pass
         with feed.waiting(Notebook()):
             pass
 
@@ -257,7 +251,7 @@ def test_looking_takes_a_fifth_of_the_time_at_most(
         async def sleep(seconds: float) -> None:
             slept.append(seconds)
 
-        monkeypatch.setattr(module.asyncio, "sleep", sleep)
+        monkeypatch.setattr(asyncio, "sleep", sleep)
         feed._wake.set()
         await feed._rest(0.5)
         feed._wake.set()

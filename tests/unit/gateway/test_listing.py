@@ -88,7 +88,7 @@ def test_filters_select(app: App, client: Client) -> None:
 def test_what_is_no_filter_is_refused(client: Client, query: str) -> None:
     answer = client("GET", f"/v1/jobs?{query}")
     assert of(answer) == (422, "validation-failed")
-    assert answer.json()["errors"][0]["parameter"] == query.split("=")[0]
+    assert answer.json()["errors"][0]["parameter"] == query.split("=", maxsplit=1)[0]
 
 
 def test_a_page_that_is_too_large_is_made_smaller(client: Client) -> None:

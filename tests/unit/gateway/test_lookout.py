@@ -41,7 +41,7 @@ def test_it_ends_when_the_client_has_gone(app: App) -> None:
         async def receive() -> dict[str, str]:
             return messages.pop(0)
 
-        request = Request({"type": "http", "headers": []}, receive)  # type: ignore[arg-type] # as much of it as is used
+        request = Request({"type": "http", "headers": []}, receive)
         with Lookout(feed, await submit(app)) as lookout:
             await lookout.stay(request)
             assert lookout.stopped

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -16,7 +17,7 @@ from headrace.gateway import Caller, Gateway, Settings, newcomers, session
 from headrace.record import Filter, State
 from headrace.write import CancelJobs, PurgeJobs
 from tests.unit.gateway.steps import claim, engine_of, finish, report, settle, submit
-from tests.unit.gateway.test_sockets import Raw
+from tests.unit.gateway.test_sockets import Raw, ended
 from tests.unit.gateway.wired import Server, served
 from tests.unit.waiting import until
 
@@ -46,12 +47,12 @@ class Talk:
     def __init__(self, server: Server, who: str = "admin") -> None:
         self._opening = connect(server.ws, additional_headers={"x-who": who})
 
-    def __enter__(self) -> Talk:
+    def __enter__(self) -> Self:
         self.connection: ClientConnection = self._opening.__enter__()
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self._opening.__exit__(*error)
+    def __exit__(self, *_: object) -> None:
+        self._opening.__exit__(None, None, None)
 
     def say(self, op: str, **more: Any) -> None:
         """Send a message."""
@@ -76,11 +77,7 @@ class Talk:
 
     def closed(self) -> tuple[int, str]:
         """Return how the server ends the connection."""
-        with pytest.raises(ConnectionClosed) as caught:
-            while True:
-                self.connection.recv(timeout=20)
-        assert caught.value.rcvd is not None
-        return caught.value.rcvd.code, caught.value.rcvd.reason
+        return ended(self.connection)
 
 
 def test_a_job_is_told_of_to_its_end(app: App, server: Server) -> None:
@@ -140,7 +137,7 @@ def test_unsubscribing(app: App, server: Server) -> None:
 
 @pytest.mark.parametrize("what", [{"tags": ["t"]}, {"queues": ["mail"]}])
 def test_a_channel_brings_its_jobs(app: App, server: Server, what: dict[str, Any]) -> None:
-    options = {"tags": ("t",), "queue": "mail"}
+    options: dict[str, Any] = {"tags": ("t",), "queue": "mail"}
     old = server.call(submit(app, **options))
     server.call(submit(app))
     with Talk(server) as talk, Talk(server) as late:
@@ -209,7 +206,10 @@ def test_what_is_no_order_is_answered(server: Server, text: str) -> None:
 
 @pytest.mark.parametrize(
     "what",
-    [{"jobs": [f"{UNKNOWN[:-4]}{n:04x}" for n in range(1001)]}, {"tags": [str(n) for n in range(51)]}],
+    [
+        {"jobs": [f"{UNKNOWN[:-4]}{n:04x}" for n in range(1001)]},
+        {"tags": [str(n) for n in range(51)]},
+    ],
     ids=["jobs", "tags"],
 )
 def test_too_much_is_refused(server: Server, what: dict[str, Any]) -> None:
@@ -220,7 +220,7 @@ def test_too_much_is_refused(server: Server, what: dict[str, Any]) -> None:
 
 def test_too_many_messages_are_refused(server: Server) -> None:
     with Talk(server) as talk:
-        with pytest.raises(ConnectionClosed):
+        with contextlib.suppress(ConnectionClosed):
             for _ in range(10_000):
                 talk.say("pong")
         assert talk.closed()[0] == 4429
@@ -304,8 +304,8 @@ def test_what_is_newest_is_sent_last(app: App, server: Server) -> None:
 
     async def look() -> list[str]:
         class Socket:
-            scope = {"root_path": ""}
-            sent: list[str] = []
+            scope: ClassVar = {"root_path": ""}
+            sent: ClassVar[list[str]] = []
 
             async def send_text(self, text: str) -> None:
                 self.sent.append(json.loads(text)["job"]["id"])
@@ -322,4 +322,4 @@ def test_what_is_newest_is_sent_last(app: App, server: Server) -> None:
 
 
 class _Nobody:
-    headers: dict[str, str] = {}
+    headers: ClassVar[dict[str, str]] = {}

@@ -23,7 +23,9 @@ def test_its_texts_are_made_once() -> None:
     assert sight.body() is sight.body()
     assert sight.body("/work") is not sight.body()
     assert b'"/work/v1/jobs/1"' in sight.body("/work")
-    assert msgspec.json.decode(sight.body()).keys() - msgspec.json.decode(sight.outline()).keys() == {
+    assert msgspec.json.decode(sight.body()).keys() - msgspec.json.decode(
+        sight.outline()
+    ).keys() == {
         "progress",
         "result",
         "history",

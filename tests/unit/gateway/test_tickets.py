@@ -62,9 +62,7 @@ def test_a_ticket_is_its_callers(app: App, client: Client) -> None:
     client.run(talk)
 
 
-def test_a_ticket_does_not_last(
-    app: App, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ticket_does_not_last(app: App, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tickets.LIFETIME == 30
     monkeypatch.setattr(tickets, "LIFETIME", 0.01)
 
