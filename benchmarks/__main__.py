@@ -16,6 +16,7 @@ from benchmarks import (
     footprint,
     latency,
     ours,
+    over_http,
     plan,
     postgresql,
     raw_redis,
@@ -37,6 +38,7 @@ GROUPS: dict[str, Callable[[plan.Plan, Ceiling], Iterator[Figure]]] = {
     "footprint": footprint.measure,
     "postgresql": postgresql.measure,
     "waiting": waiting.measure,
+    "http": over_http.measure,
 }
 RAW_REPETITIONS = 9
 REDIS_GROUPS = ("submit", "drain", "latency")

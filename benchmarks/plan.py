@@ -19,6 +19,7 @@ class Plan:
     repetitions: int = 3
     idle_seconds: float = 5.0
     sockets: int = 10_000
+    load_seconds: float = 4.0
 
 
 FULL = Plan()
@@ -30,4 +31,5 @@ QUICK = Plan(
     repetitions=1,
     idle_seconds=1.0,
     sockets=500,
+    load_seconds=1.0,
 )

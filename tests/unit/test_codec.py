@@ -291,3 +291,18 @@ def test_outcomes_in_a_return_annotation_do_not_count() -> None:
     with pytest.raises(ValueError, match=r"the result: expected `int \| null`"):
         returns.encode("x")
     assert Returns(never, "never").encode(None) == b"null"
+
+
+def test_a_body_that_does_not_fit_is_pointed_into() -> None:
+    def resize(path: str, sides: list[int]) -> None: ...
+
+    parameters = Parameters(resize, "resize")
+    parameters.check(b'{"path": "a", "sides": [1]}')
+    for body, place in (
+        (b'{"path": "a"}', "/sides"),
+        (b'{"path": "a", "sides": [1, ""]}', "/sides/1"),
+        (b"[]", ""),
+    ):
+        with pytest.raises(InvalidArguments) as caught:
+            parameters.check(body)
+        assert caught.value.pointer == place

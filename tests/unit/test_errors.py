@@ -35,6 +35,7 @@ FAMILY = [
 ]
 
 WITH_FACTS: list[tuple[HeadraceError, dict[str, object]]] = [
+    (InvalidArguments("text", "/a"), {"pointer": "/a"}),
     (DuplicateJob("text", "1"), {"job_id": "1"}),
     (QueueFull("text", "q", 1.5), {"queue": "q", "retry_after": 1.5}),
     (ResultTimeout("text", "1", "running"), {"job_id": "1", "state": "running"}),

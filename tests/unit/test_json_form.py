@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from headrace.errors import InvalidOption
-from headrace.json_form import NESTING_LIMIT, JsonForm, describe, writable
+from headrace.json_form import NESTING_LIMIT, JsonForm, describe, pointer, writable
 
 
 class Renamed(BaseModel):
@@ -90,3 +90,33 @@ def test_errors_become_a_part_of_a_sentence() -> None:
         form.decode(b'{"a":[1,"x"]}')
     assert describe(caught.value) == "expected `int`, got `str` at [...][1]"
     assert "nested too deeply" in describe(RecursionError())
+
+
+class Place(msgspec.Struct, forbid_unknown_fields=True):
+    name: str = ""
+    sides: list[int] = []
+    labels: dict[str, int] = {}
+    inner: Place | None = None
+
+
+class Needy(msgspec.Struct):
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "place"),
+    [
+        (int, '"x"', ""),
+        (Place, '{"name": 1}', "/name"),
+        (Place, '{"inner": {"sides": [1, "x"]}}', "/inner/sides/1"),
+        (Place, '{"inner": {"labels": {"a/b": "x"}}}', "/inner/labels"),
+        (Place, '{"nmae": 1}', "/nmae"),
+        (Place, '{"inner": {"a/b~": 1}}', "/inner/a~1b~0"),
+        (list[Needy], "[{}]", "/0/name"),
+        (dict[int, int], '{"x": 1}', ""),
+    ],
+)
+def test_what_does_not_fit_is_pointed_to(kind: Any, text: str, place: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        JsonForm(kind, "here").decode(text.encode())
+    assert pointer(caught.value) == place

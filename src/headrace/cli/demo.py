@@ -1,7 +1,7 @@
 """Demo: `headrace demo`: the main job on real input, and one worker killed half-way.
 
-Every Python file of the standard library becomes a job; what the workers found is compared, file
-by file, with what a plain loop finds.
+Every Python file of the standard library becomes a job, and every tenth one another by HTTP; what
+the workers found is compared, file by file, with what a plain loop finds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import click
 from headrace.app import App
 from headrace.cli import library
 from headrace.cli.crew import Crew
-from headrace.cli.demo_report import Outcome, Stage, document_of, print_report
+from headrace.cli.demo_http import Client, serving
+from headrace.cli.demo_report import Outcome, OverHttp, Stage, document_of, print_report
 from headrace.cli.exits import Exit
 from headrace.cli.output import document, progress, say
 from headrace.cli.storage import check_shared, url_of
@@ -40,7 +41,8 @@ def demo(ctx: click.Context, /, *, kill: bool, as_json: bool) -> Exit:
     """See it work: every file of the standard library becomes a job.
 
     Two worker processes parse them and report what is inside; one of them is killed half-way. The
-    totals are compared with those of a plain loop over the same files: 1 if they differ.
+    totals are compared with those of a plain loop over the same files: 1 if they differ. Every
+    tenth file is handed over once more by HTTP, and its result fetched like that.
     Everything is in a temporary folder, unless --url says where.
     """
     with _ending_as_ctrl_c(), _place(ctx.find_root().params.get("url")) as url:
@@ -48,8 +50,8 @@ def demo(ctx: click.Context, /, *, kill: bool, as_json: bool) -> Exit:
         check_shared(load({}))
         from headrace.cli import demo_app  # noqa: PLC0415 - its App reads the URL now
 
-        with demo_app.app:
-            outcome = _perform(demo_app, kill=kill)
+        with demo_app.app, serving(demo_app.app) as client:
+            outcome = _perform(demo_app, client, kill=kill)
     if as_json:
         document(document_of(outcome))
     else:
@@ -80,24 +82,31 @@ def _place(url: str | None) -> Iterator[str]:
         yield url_of(Path(folder, "demo.db"))
 
 
-def _perform(demo_app: ModuleType, *, kill: bool) -> Outcome:
+def _perform(demo_app: ModuleType, client: Client | None, *, kill: bool) -> Outcome:
     clock, app, below = SystemClock(), demo_app.app, library.folder()
     files = library.files(below)
     say(f"{len(files)} Python files in {below}; everything is kept in {app.config.place}")
     began = clock.monotonic()
     ids = _submit(demo_app, files, below)
     submitted = clock.monotonic()
+    accepted = client.hand_over(files, below, clock) if client is not None else None
+    everything = ids + (accepted.ids if accepted is not None else [])
+    begun = clock.monotonic()
     work = Work(
         target=demo_app.TARGET,
         queues=(demo_app.QUEUE,),
         settings={"threads": 1},  # parsing keeps a core busy: two threads would only take turns
     )
     say(f"submitted; {_PROCESSES} worker processes take them" + kill * ", one is killed half-way")
-    with progress("workers", len(files)) as step:
-        accident = Crew(app, work, _PROCESSES, ids).run(step, kill=kill)
+    with progress("workers", len(everything)) as step:
+        accident = Crew(app, work, _PROCESSES, everything).run(step, kill=kill)
     drained = clock.monotonic()
+    over_http = None
+    if client is not None and accepted is not None:
+        stage = Stage(len(accepted.files), accepted.seconds)
+        over_http = OverHttp(accepted.files, stage, client.fetch(accepted))
     say("done; a plain loop does the same, to compare")
-    plain = {}
+    plain, looped = {}, clock.monotonic()
     with progress("plain loop", len(files)) as step:
         for file in files:
             plain[file] = library.examine(file, below)
@@ -106,11 +115,12 @@ def _perform(demo_app: ModuleType, *, kill: bool) -> Outcome:
         durability=app.config.durability,
         lease=app.config.lease,
         submit=Stage(len(files), submitted - began),
-        drain=Stage(len(files), drained - submitted),
-        loop=Stage(len(files), clock.monotonic() - drained),
+        drain=Stage(len(everything), drained - begun),
+        loop=Stage(len(files), clock.monotonic() - looped),
         plain=plain,
-        records=_records(app, ids),
+        records=_records(app, everything),
         accident=accident,
+        over_http=over_http,
     )
 
 

@@ -40,6 +40,21 @@ class Stage:
         return f"{self.seconds:.2f} s, {self.files / max(self.seconds, 1e-9):,.0f} files/s"
 
 
+@dataclass(frozen=True, slots=True)
+class OverHttp:
+    """What was handed over by HTTP, and fetched like that.
+
+    Attributes:
+        files: the files, each answered with 202.
+        submit: how long handing them over took.
+        found: what their jobs found, by file, as the gateway told it.
+    """
+
+    files: tuple[str, ...]
+    submit: Stage
+    found: dict[str, Examination]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What the demo came to.
@@ -53,6 +68,7 @@ class Outcome:
         plain: what the plain loop found, by file.
         records: the jobs.
         accident: how a worker was killed, if one was.
+        over_http: what came by HTTP; None where no gateway is installed.
     """
 
     durability: str
@@ -63,6 +79,7 @@ class Outcome:
     plain: dict[str, Examination]
     records: list[Record]
     accident: Accident | None
+    over_http: OverHttp | None = None
 
     @cached_property
     def reports(self) -> dict[str, Report]:
@@ -81,7 +98,14 @@ class Outcome:
     @property
     def equal(self) -> bool:
         """Whether the jobs found the same as the plain loop, file by file."""
-        return self.found == self.plain and len(self.reports) == len(self.plain)
+        jobs = len(self.plain) + (len(self.over_http.files) if self.over_http else 0)
+        return self.found == self.plain and len(self.reports) == jobs and self.equal_over_http
+
+    @property
+    def equal_over_http(self) -> bool:
+        """Whether what was fetched by HTTP is the same as well, or there was nothing."""
+        http = self.over_http
+        return http is None or http.found == {file: self.plain[file] for file in http.files}
 
     @property
     def lost(self) -> int:
@@ -120,10 +144,22 @@ def document_of(outcome: Outcome) -> dict[str, Any]:
         },
         "workers": msgspec.to_builtins(Totals.of(outcome.found.values())),
         "plain": msgspec.to_builtins(Totals.of(outcome.plain.values())),
+        "http": _http_document(outcome),
         "unparsed": {e.file: e.problem for e in outcome.plain.values() if e.problem},
         "killed": killed,
         "lost": outcome.lost,
         "equal": outcome.equal,
+    }
+
+
+def _http_document(outcome: Outcome) -> dict[str, Any] | None:
+    http = outcome.over_http
+    if http is None:
+        return None
+    return {
+        "files": len(http.files),
+        "seconds": http.submit.seconds,
+        "equal": outcome.equal_over_http,
     }
 
 
@@ -141,6 +177,9 @@ def print_report(outcome: Outcome) -> None:
     _print_totals(outcome)
     click.echo()
     click.echo(f"submit:       {outcome.submit}, durability={outcome.durability}")
+    if (http := outcome.over_http) is not None:
+        same = "equal" if outcome.equal_over_http else "DIFFERENT"
+        click.echo(f"by HTTP:      {http.submit}, one by one; results fetched by HTTP: {same}")
     click.echo(f"two workers:  {outcome.drain}, their start included")
     click.echo(f"a plain loop: {outcome.loop}")
     verdict = "equal, file by file" if outcome.equal else "DIFFERENT from the plain loop"

@@ -18,15 +18,19 @@ from headrace import signals
 from headrace.cli.exits import Exit
 from headrace.cli.text import one_line
 from headrace.config import Config
+from headrace.errors import ConfigError
 
 # Each is the object of its own name in the module of its name, imported when it is called: help
 # and completion must not wait for what other commands need.
 COMMANDS = {
+    "dev": "Serve and run an APP in one process, anew whenever its files change.",
     "worker": "Run the tasks of an APP: worker processes under a supervisor.",
+    "serve": "Let clients hand work over to an APP by HTTP.",
     "submit": "Submit one job to an APP's task; with --wait, print its result.",
     "jobs": "List, show, wait for, cancel and retry jobs.",
     "queues": "List, pause, resume and purge queues.",
     "dead": "List, show, redrive and purge dead letters.",
+    "keys": "Create, list, rotate and revoke API keys of gateways.",
     "doctor": "Show versions, the settings read back, and what they guarantee.",
     "guarantees": "Show what an accepted job survives here, read back from the engine.",
     "move": "Move all jobs and settings to another place, while workers go on.",
@@ -35,6 +39,11 @@ COMMANDS = {
     "demo": "See it work: every file of the standard library becomes a job.",
     "completion": "Print the completion script of a shell.",
 }
+
+
+_EXTRAS = {"dev": "server", "serve": "server", "keys": "server"}
+"""What the commands need that not everybody has installed."""
+_ENDING_IN_ORDER = ("dev", "serve", "worker")
 
 
 class Program(click.Group):
@@ -48,7 +57,8 @@ class Program(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"headrace.cli.{cmd_name}"), cmd_name)
+        with _naming_extra(cmd_name):
+            command = getattr(importlib.import_module(f"headrace.cli.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - a rule of this package
         return command
 
@@ -102,6 +112,19 @@ def _heeding_reader() -> Iterator[None]:
         raise click.exceptions.Exit(Exit.PIPE) from None
 
 
+@contextlib.contextmanager
+def _naming_extra(command: str) -> Iterator[None]:
+    """Say what to install when a command lacks what only its extra brings."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if command not in _EXTRAS:
+            raise
+        raise ConfigError(
+            f"headrace {command} needs {error.name}: pip install 'headrace[{_EXTRAS[command]}]'"
+        ) from None
+
+
 def _check_text(words: Sequence[str]) -> None:
     for word in words:
         try:
@@ -147,7 +170,7 @@ def _tell(error: BaseException) -> None:
 @click.pass_context
 def main(ctx: click.Context, /, url: str | None, settings: tuple[str, ...]) -> None:
     """Bring work to the workers: submit jobs, run them, and see what became of them."""
-    if ctx.invoked_subcommand != "worker":  # which ends in order from its first line on
+    if ctx.invoked_subcommand not in _ENDING_IN_ORDER:  # from their first line on
         signals.release()
     given = dict(_setting(text) for text in settings)
     if url is not None:

@@ -2,6 +2,7 @@
 
 from headrace.gateway.caller import Caller
 from headrace.gateway.gateway import Gateway
+from headrace.gateway.problem import Problem
 from headrace.gateway.settings import Settings
 
-__all__ = ["Caller", "Gateway", "Settings"]
+__all__ = ["Caller", "Gateway", "Problem", "Settings"]

@@ -57,11 +57,20 @@ class Desk:
         Raises:
             Problem: it is not known (401), may not do this (403), or asks too often (429).
         """
+        caller = await self.anyone(request)
+        permit(caller, scope, queue)
+        return caller
+
+    async def anyone(self, request: HTTPConnection) -> Caller:
+        """Return who asks for what everybody who is known may have.
+
+        Raises:
+            Problem: it is not known (401), or asks too often (429).
+        """
         caller = await self._admit(request)
         if caller.quota is not None:
             told = self._buckets.take(caller.name, caller.quota)
             request.scope[FIELDS] += [(n.lower().encode(), t.encode()) for n, t in told.items()]
-        permit(caller, scope, queue)
         return caller
 
     async def engine(self) -> Engine:
@@ -99,4 +108,6 @@ def permit(caller: Caller, scope: str, queue: str | None = None) -> None:
     """
     if not caller.may(scope, queue):
         where = f" in queue {queue}" if queue is not None else ""
-        raise Problem("forbidden", f"this key does not allow {scope}{where}")
+        detail = f"this key does not allow {scope}{where}"
+        challenge = f'Bearer error="insufficient_scope", scope="{scope}"'  # RFC 6750 §3.1
+        raise Problem("forbidden", detail, {"WWW-Authenticate": challenge})

@@ -73,7 +73,7 @@ def _measure(value: object) -> tuple[int, int]:
 
 
 def _misread(text: bytes, error: Exception, settings: Settings) -> Problem:
-    if isinstance(error, UnicodeDecodeError):
+    if not _is_utf_8(text):
         return Problem("malformed-request", "the body is not UTF-8")
     if isinstance(error, RecursionError):
         return _too_deep(settings)
@@ -87,12 +87,21 @@ def _misread(text: bytes, error: Exception, settings: Settings) -> Problem:
         )
     if not text.strip():
         return Problem("malformed-request", "the body is empty; send a JSON object, such as {}")
-    return Problem("malformed-request", f"the body is no JSON: {describe(error)}")
+    what = str(error).removeprefix("JSON is malformed: ")
+    return Problem("malformed-request", f"the body is no JSON: {what}")
 
 
 def _too_deep(settings: Settings) -> Problem:
     detail = f"the body is nested too deeply; the limit is {settings.max_depth} levels"
     return Problem("malformed-request", detail, limit=settings.max_depth)
+
+
+def _is_utf_8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _has_half(text: bytes) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType, structs
 
 from headrace.app import App
+from headrace.clock import Clock
 from headrace.errors import InvalidArguments, UnknownTask
 from headrace.gateway.caller import Caller
 from headrace.gateway.desk import permit
@@ -66,15 +67,16 @@ class Draft(msgspec.Struct, frozen=True):
         return structs.replace(message, tags=(*message.tags, self.caller.tag))
 
 
-def chosen(task: AnyTask, wishes: Wishes | None, caller: Caller, now: float) -> Options | None:
+def chosen(task: AnyTask, wishes: Wishes | None, caller: Caller, clock: Clock) -> Options | None:
     """Return the options of a call, if they are not those of its task.
 
     Raises:
         Misfit: one of them makes no sense.
         Problem: the caller may not use the queue (403).
     """
-    options = None if wishes is None else applied(task.options, wishes, caller, now)
-    permit(caller, _SUBMIT, (options or task.options).queue)
+    options = None if wishes is None else applied(task.options, wishes, caller, clock.now())
+    if caller.queues:
+        permit(caller, _SUBMIT, (options or task.options).queue)
     return options
 
 
@@ -113,7 +115,7 @@ def ordered(app: App, text: bytes | Raw, caller: Caller, place: str = "") -> Dra
         order = _ORDER.decode(text)
         task = app.registry.get(order.task)
         wishes = None if order.options is UNSET else order.options
-        options = chosen(task, wishes, caller, app.clock.now())
+        options = chosen(task, wishes, caller, app.clock)
     except msgspec.ValidationError as error:
         raise invalid([(place + pointer(error), explain(error, _NAMES))]) from None
     except UnknownTask as error:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from headrace.gateway.problem import Problem
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
+_TELLING = frozenset({b"origin", b"sec-fetch-site"})
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _FIELDS = (
     "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID,"
@@ -41,6 +42,8 @@ def check_origin(scope: Scope, origins: Sequence[str]) -> None:
         Problem: it comes from another page (403).
     """
     if scope["type"] == "http" and scope["method"] in _SAFE:
+        return
+    if not any(name in _TELLING for name, _ in scope["headers"]):
         return
     headers = Headers(scope=scope)
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")

@@ -68,6 +68,11 @@ _REGISTERED = "https://iana.org/assignments/http-problem-types#"
 _TAKEN = {"quota-exceeded", "temporary-reduced-capacity"}  # draft-ietf-httpapi-ratelimit-headers-10
 
 
+def type_of(kind: str, base: str = "") -> str:
+    """Return the URI of a kind of problem; `base` is where the gateway is mounted."""
+    return f"{_REGISTERED if kind in _TAKEN else base + _OWN}{kind}"
+
+
 class Problem(Exception):
     """A request that is answered with a problem.
 
@@ -92,22 +97,15 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.members = members
 
-    def content(self, base: str = "") -> dict[str, Any]:
-        """Return the members of the problem, as RFC 9457 §3 names them.
-
-        Args:
-            base: where the gateway is mounted, such as "/work".
-        """
-        problem = {
-            "type": f"{_REGISTERED if self.kind in _TAKEN else base + _OWN}{self.kind}",
-            "title": self.title,
-            "status": self.status,
-        }
+    @property
+    def content(self) -> dict[str, Any]:
+        """The members of the problem, as RFC 9457 §3 names them."""
+        problem = {"type": type_of(self.kind), "title": self.title, "status": self.status}
         return problem | ({"detail": self.detail} if self.detail else {}) | self.members
 
     def response(self, base: str = "") -> Response:
         """Return the answer; `base` is where the gateway is mounted."""
-        body = msgspec.json.encode(self.content(base))
+        body = msgspec.json.encode(self.content | {"type": type_of(self.kind, base)})
         return Response(body, self.status, self.headers, MEDIA_TYPE)
 
 

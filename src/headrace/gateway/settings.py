@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
+
+from headrace.errors import ConfigError
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -57,3 +62,56 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     wait_limit: Seconds = 60.0
     idempotency: Seconds = 86_400.0
     inline_result: Count = 64 * 1024
+
+
+PREFIX = "HEADRACE_GATEWAY_"
+_LOOKS_MEANT = 0.8
+_LISTS = ("hosts", "origins")
+
+
+def load(given: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Settings:
+    """Merge the settings, as texts: given ones win over the environment, and that over defaults.
+
+    The environment says `HEADRACE_GATEWAY_MAX_BODY=65536`; lists are separated by commas.
+
+    Args:
+        given: by name.
+        environment: variables; None means the process's own.
+
+    Raises:
+        ConfigError: a name is unknown, or a value is of the wrong kind.
+    """
+    variables = os.environ if environment is None else environment
+    merged: dict[str, Any] = {}
+    for name, text, source in (
+        *_from_environment(variables),
+        *((name, text, f"{name}={text}") for name, text in given.items()),
+    ):
+        if name not in Settings.__struct_fields__:
+            close = difflib.get_close_matches(name, Settings.__struct_fields__, n=1)
+            known = f"did you mean {close[0]}?" if close else ", ".join(Settings.__struct_fields__)
+            raise ConfigError(f"{source}: the gateway has no such setting; {known}")
+        merged[name] = _checked(name, text, source)
+    return Settings(**merged)
+
+
+def _from_environment(variables: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    known = Settings.__struct_fields__
+    for variable, text in variables.items():
+        name = variable.removeprefix(PREFIX).lower()
+        # Kubernetes sets HEADRACE_GATEWAY_PORT and the like for a service "headrace-gateway".
+        meant = name in known or difflib.get_close_matches(name, known, n=1, cutoff=_LOOKS_MEANT)
+        if variable.startswith(PREFIX) and meant:
+            yield name, text, f"{variable}={text}"
+
+
+def _checked(name: str, text: str, source: str) -> Any:
+    kind = get_type_hints(Settings, include_extras=True)[name]
+    value = (
+        tuple(filter(None, (item.strip() for item in text.split(",")))) if name in _LISTS else text
+    )
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        problem = str(error)
+        raise ConfigError(f"{source}: {problem[:1].lower()}{problem[1:]}") from None

@@ -42,6 +42,7 @@ def test_demo(small: Terminal) -> None:
     assert told["workers"]["files"] == 21
     assert told["workers"]["functions"] == sum(range(20))
     assert told["unparsed"].keys() == {"bad.py"}
+    assert (told["http"]["files"], told["http"]["equal"]) == (3, True)
     assert left_behind(small) == []
 
 
@@ -59,13 +60,24 @@ def test_a_difference_is_told(small: Terminal, monkeypatch: pytest.MonkeyPatch) 
     assert left_behind(small) == []
 
 
+def test_without_the_extra_the_rest_is_shown(
+    small: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "headrace.gateway", None)
+    result = small("demo", "--no-kill")
+    assert result.exit_code == Exit.OK
+    assert "pip install 'headrace[server]'" in result.stderr
+    assert "by HTTP" not in result.stdout
+    assert "equal, file by file" in result.stdout
+
+
 def test_a_url_keeps_the_jobs(small: Terminal) -> None:
     url = f"sqlite:///{small.folder}/kept.db"
     result = small("--url", url, "demo", "--no-kill")
     assert result.exit_code == Exit.OK
     assert left_behind(small) == []
     page = small.json("--url", url, "jobs", "list", "--state", "succeeded")
-    assert len(page["jobs"]) == 21
+    assert len(page["jobs"]) == 21 + 3
 
 
 def test_memory_is_refused(small: Terminal) -> None:

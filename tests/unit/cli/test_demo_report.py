@@ -8,7 +8,14 @@ import msgspec
 import pytest
 
 from headrace.cli.crew import Accident
-from headrace.cli.demo_report import Outcome, Report, Stage, document_of, print_report
+from headrace.cli.demo_report import (
+    Outcome,
+    OverHttp,
+    Report,
+    Stage,
+    document_of,
+    print_report,
+)
 from headrace.cli.library import Examination
 from headrace.message import Message
 from headrace.record import Record, State
@@ -98,3 +105,32 @@ def test_document() -> None:
         "finished_by": [{"id": "job-1", "file": "b.py", "pid": 7}],
     }
     assert document_of(outcome(accident=None))["killed"] is None
+
+
+def over_http(functions: int = 1) -> OverHttp:
+    """Return what was fetched of the first file."""
+    found = {"a.py": Examination(file="a.py", lines=3, functions=functions)}
+    return OverHttp(("a.py",), Stage(1, 0.5), found)
+
+
+def test_over_http(capsys: pytest.CaptureFixture[str]) -> None:
+    again = record(0)
+    again = msgspec.structs.replace(
+        again, message=msgspec.structs.replace(again.message, id="more")
+    )
+    good = outcome(records=[record(0), record(1), again], over_http=over_http())
+    assert good.equal
+    assert document_of(good)["http"] == {"files": 1, "seconds": 0.5, "equal": True}
+    print_report(good)
+    assert "by HTTP:      0.50 s, 2 files/s, one by one; results fetched by HTTP: equal" in (
+        capsys.readouterr().out
+    )
+    assert document_of(outcome())["http"] is None
+
+
+@pytest.mark.parametrize("fetched", [over_http(functions=2), OverHttp(("a.py",), Stage(1, 1), {})])
+def test_a_difference_over_http(fetched: OverHttp, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = outcome(records=[record(0), record(1), record(0)], over_http=fetched)
+    assert not bad.equal
+    print_report(bad)
+    assert "fetched by HTTP: DIFFERENT" in capsys.readouterr().out

@@ -131,3 +131,20 @@ def _failing(error: BaseException) -> click.Command:
         raise error
 
     return command
+
+
+@pytest.mark.parametrize("command", ["serve", "dev", "keys"])
+def test_a_missing_extra_is_named(
+    terminal: Terminal, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("headrace.gateway")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in (command, "serve", "dev_process"):
+        monkeypatch.delitem(sys.modules, f"headrace.cli.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    for name in [name for name in sys.modules if name.startswith("starlette.")]:
+        monkeypatch.delitem(sys.modules, name)
+    result = terminal(command, "list")
+    assert result.exit_code == Exit.USAGE
+    assert "pip install 'headrace[server]'" in result.stderr
+    assert result.stderr.count("\n") == 1

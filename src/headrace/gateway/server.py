@@ -1,0 +1,148 @@
+"""Server: a gateway under uvicorn, with all limits set, that ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from types import FrameType
+
+import uvicorn
+
+from headrace.errors import ConfigError, HeadraceError
+from headrace.gateway.connection import connections
+from headrace.gateway.gateway import Gateway
+from headrace.signals import heeded
+
+_BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 75  # longer than the 60 s after which common proxies let a connection go
+_WAITING_MESSAGES = 32
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Args:
+        host: a name or address of this machine.
+        port: 0 takes one that is free.
+
+    Raises:
+        ConfigError: it is no address of this machine, or somebody listens there already.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        # Those of getaddrinfo have numbers of their own; to the others Python adds the address.
+        known = error.errno is not None and not isinstance(error, socket.gaierror)
+        reason = os.strerror(error.errno or 0) if known else error.strerror
+        raise ConfigError(
+            f"cannot listen at {host}:{port}: {reason}; choose another place with --host and --port"
+        ) from None
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Return whether only programs of this machine reach a socket."""
+    return ip_address(listener.getsockname()[0]).is_loopback
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return where a socket listens, as a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """Serves a gateway until it is told to stop.
+
+    SIGTERM or Ctrl-C begins an orderly stop: the gateway is not ready any more and accepts nothing,
+    streams are told to go elsewhere, requests are finished within the App's grace. A second signal
+    skips the waiting.
+
+    Args:
+        gateway: what is served; its App is open.
+        ending: is called, in a thread, when nothing more is accepted and before the App is closed.
+        hurrying: is called at the second signal.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        ending: Callable[[], object] = lambda: None,
+        hurrying: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(_config(gateway))
+        self._gateway = gateway
+        self._ending = ending
+        self._hurrying = hurrying
+
+    def serve_at(self, listener: socket.socket) -> None:
+        """Serve at a socket, which is closed in the end. Signals reach only the main thread.
+
+        Raises:
+            HeadraceError: it did not come to serve; the log says why.
+        """
+        try:
+            self.run([listener])
+        except SystemExit:  # uvicorn's way to say so
+            raise HeadraceError("the gateway could not start; the lines above say why") from None
+        finally:
+            listener.close()
+
+    def stop(self) -> None:
+        """Begin an orderly stop; called again, hurry it. It may be called from any thread."""
+        if self.should_exit:
+            self.force_exit = True
+            self._hurrying()
+        else:
+            self._gateway.drain()
+            self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's signature
+        """Stop at a signal."""
+        self.stop()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Heed signals while it serves; having ended in order is no failure, so none is raised."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        with heeded(self.handle_exit, (signal.SIGINT, signal.SIGTERM)):
+            yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what works beside the gateway end, then the requests, then the App."""
+        await asyncio.to_thread(self._ending)
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves it then, but the App is to be closed all the same
+            await self.lifespan.shutdown()
+
+
+def _config(gateway: Gateway) -> uvicorn.Config:
+    settings = gateway.settings
+    return uvicorn.Config(
+        gateway,
+        http=connections(settings),
+        ws="websockets-sansio",
+        ws_max_size=settings.max_message,
+        ws_max_queue=_WAITING_MESSAGES,
+        ws_per_message_deflate=False,  # a small message must not become a large one
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=settings.proxied,
+        forwarded_allow_ips="*",  # whoever says --proxied lets nobody but the proxy come here
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=round(gateway.app.config.grace),
+    )
