@@ -206,6 +206,7 @@ class Raw:
             b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
+        self.reason = ""
         self.head = b""
         while not self.head.endswith(b"\r\n\r\n"):
             self.head += self.socket.recv(1)
@@ -222,6 +223,7 @@ class Raw:
                 received += part
                 while (size := _size(received)) is not None and len(received) >= size:
                     if received[0] & 15 == 8:
+                        self.reason = received[4:size].decode()
                         return int.from_bytes(received[2:4], "big")
                     received = received[size:]
         except ConnectionResetError:
