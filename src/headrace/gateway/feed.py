@@ -70,6 +70,7 @@ class Feed:
         self._due: set[Topic] = set()
         self._hinted: set[Topic] = set()
         self._swept = 0
+        self._turn: Iterable[str] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -228,7 +229,7 @@ class Feed:
                 await self._wake.wait()
         except TimeoutError:
             self._due.update(_TOPICS)
-            self._fresh.update(self._sweep())
+            self._turn = self._sweep()
         self._wake.clear()
 
     def _hint(self, loop: asyncio.AbstractEventLoop, topic: Topic) -> None:
@@ -248,13 +249,14 @@ class Feed:
     async def _look(self, engine: Engine) -> None:
         due, self._due = self._due, set()
         fresh, self._fresh = self._fresh, set()
+        turn, self._turn = self._turn, ()
         self._hinted.clear()
-        changed = fresh & self._watched.keys()
+        changed = (fresh | set(turn)) & self._watched.keys()
         if due and len(self._watched) <= _FEW:
             changed.update(self._watched)  # one question instead of two
         elif due - {"stored"}:
             changed |= await self._moved(engine)
-        await self._see(engine, changed, reported="stored" in due)
+        await self._see(engine, changed, fresh, reported="stored" in due)
         if "ready" in due:
             await self._newcomers.look(engine, partial(self._ask, engine))
 
@@ -279,8 +281,13 @@ class Feed:
             records.update(found)
         return {job_id: self._sight(record, None, at) for job_id, record in records.items()}
 
-    async def _see(self, engine: Engine, changed: set[str], *, reported: bool) -> None:
-        """Look at jobs, and at the progress of those that run; tell who waits for them."""
+    async def _see(
+        self, engine: Engine, changed: set[str], fresh: set[str], *, reported: bool
+    ) -> None:
+        """Look at jobs, and at the progress of those that run; tell who waits for them.
+
+        Who has just begun to wait is told of a fresh job, be it as before or not.
+        """
         sights = await self._ask(engine, tuple(changed)) if changed else {}
         seen = {job_id: sight.record for job_id, sight in sights.items()}
         if reported:
@@ -293,7 +300,7 @@ class Feed:
         for job_id, record in running.items():
             sights[job_id] = self._sight(record, progress.get(job_id), at)
         for number, job_id in enumerate(changed | sights.keys(), 1):
-            self._update(job_id, sights.get(job_id), anyway=job_id in changed)
+            self._update(job_id, sights.get(job_id), anyway=job_id in fresh)
             if number % _TOLD_AT_ONCE == 0:
                 await asyncio.sleep(0)
 

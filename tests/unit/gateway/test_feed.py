@@ -118,6 +118,28 @@ def test_hints_are_quicker_than_polling(app: App, monkeypatch: pytest.MonkeyPatc
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("jobs", [1, 100])
+def test_nobody_is_told_what_is_as_before(
+    app: App, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+
+    async def main() -> None:
+        desk = CountingDesk(app)
+        feed, notes = Feed(desk), Notebook()
+        for _ in range(jobs):
+            feed.watch(await submit(app), notes)
+        await happens(lambda: len(notes.told) >= jobs)
+        told = len(notes.told)
+        assert desk.counting is not None
+        desk.counting.calls.clear()
+        await happens(lambda: desk.counting is None or desk.counting.calls["get"] > 5)
+        assert len(notes.told) == told
+        await feed.close()
+
+    asyncio.run(main())
+
+
 def test_what_changes_without_a_state_is_found(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(module, "_SWEEP", 10)
