@@ -24,6 +24,7 @@ from benchmarks import (
     report,
     sleepers,
     submit,
+    waiting,
 )
 from benchmarks.raw_sqlite import Ceiling
 from benchmarks.report import Figure
@@ -36,6 +37,7 @@ GROUPS: dict[str, Callable[[plan.Plan, Ceiling], Iterator[Figure]]] = {
     "big-file": big_file.measure,
     "footprint": footprint.measure,
     "postgresql": postgresql.measure,
+    "waiting": waiting.measure,
     "http": over_http.measure,
 }
 RAW_REPETITIONS = 9

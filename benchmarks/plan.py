@@ -18,6 +18,7 @@ class Plan:
     samples: int = 300
     repetitions: int = 3
     idle_seconds: float = 5.0
+    sockets: int = 10_000
     load_seconds: float = 4.0
 
 
@@ -29,5 +30,6 @@ QUICK = Plan(
     samples=50,
     repetitions=1,
     idle_seconds=1.0,
+    sockets=500,
     load_seconds=1.0,
 )

@@ -31,7 +31,6 @@ _GENTLY_SECONDS = 0.05
 _REST_SECONDS = 0.002
 _REST_FACTOR = 4
 _JITTER = 0.25
-_LINGER_LOOKS = 4
 _FEW = 64
 _CHUNK = 2000
 _SWEEP = 256
@@ -71,10 +70,19 @@ class Feed:
         self._due: set[Topic] = set()
         self._hinted: set[Topic] = set()
         self._swept = 0
+        self._turn: Iterable[str] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._newcomers = Newcomers(desk, self.watch, self.unwatch)
+
+    def start(self) -> None:
+        """Begin to listen for hints; harmless if it does. Who waits first is then told at once."""
+        loop, task = asyncio.get_running_loop(), self._task
+        if task is None or task.done() or task.get_loop() is not loop:
+            self._wake = asyncio.Event()  # of the loop that runs now
+            self._wake.set()
+            self._task = loop.create_task(self._run())
 
     @contextmanager
     def waiting(self, waiter: Waiter) -> Iterator[None]:
@@ -117,7 +125,7 @@ class Feed:
             # What is known may be older than what the waiter knows, or newer: look.
             self._fresh.add(job_id)
             self._wake.set()
-        self._start()
+        self.start()
         return True
 
     def unwatch(self, job_id: str, waiter: Waiter) -> None:
@@ -137,7 +145,7 @@ class Feed:
                 waiter.tell(job_id, watched.sight)
         self._due.add("ready")
         self._wake.set()
-        self._start()
+        self.start()
 
     def part(self, channel: Channel, waiter: Waiter) -> None:
         """Tell a waiter nothing more of a channel; harmless if it was not told."""
@@ -167,12 +175,9 @@ class Feed:
 
     # Looking --------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        loop, task = asyncio.get_running_loop(), self._task
-        if task is None or task.done() or task.get_loop() is not loop:
-            self._wake = asyncio.Event()  # of the loop that runs now
-            self._wake.set()
-            self._task = loop.create_task(self._run())
+    @property
+    def _wanted(self) -> bool:
+        return bool(self._watched) or self._newcomers.wanted
 
     async def _run(self) -> None:
         try:
@@ -184,13 +189,13 @@ class Feed:
         loop = asyncio.get_running_loop()
         self._hinted.clear()
         hints = [engine.watch(topic, partial(self._hint, loop, topic)) for topic in _TOPICS]
-        idle = 0
         try:
-            while idle < _LINGER_LOOKS:
-                busy = self._watched or self._newcomers.wanted
-                idle = 0 if busy else idle + 1
+            while True:
+                if not self._wanted:
+                    await self._wake.wait()
                 began = loop.time()
-                await self._try_to_look(engine)
+                if not await self._try_to_look(engine):
+                    return
                 await self._rest(loop.time() - began)
         finally:
             for forget in hints:
@@ -200,17 +205,20 @@ class Feed:
         for waiter in tuple(self._waiters):
             waiter.stop()
 
-    async def _try_to_look(self, engine: Engine) -> None:
+    async def _try_to_look(self, engine: Engine) -> bool:
+        """Look, whatever comes; return False if there is nothing to look at any more."""
         try:
             await self._look(engine)
         except EngineClosed:
             self._stop_all()
+            return False
         except HeadraceError as error:
             self._due.update(_TOPICS)
             _log.info("nobody is told of changes now: %s", error)
         except Exception:  # noqa: BLE001 - whoever waits must not hang because of it
             self._due.update(_TOPICS)
             _log.exception("looking for changes failed; it goes on")
+        return True
 
     async def _rest(self, took: float) -> None:
         """Let others have the engine; then wait for a hint, or until it is time to look anyway."""
@@ -221,12 +229,12 @@ class Feed:
                 await self._wake.wait()
         except TimeoutError:
             self._due.update(_TOPICS)
-            self._fresh.update(self._sweep())
+            self._turn = self._sweep()
         self._wake.clear()
 
     def _hint(self, loop: asyncio.AbstractEventLoop, topic: Topic) -> None:
         """Take a hint of the engine, in one of its threads; one at a time is enough."""
-        if topic not in self._hinted:
+        if self._wanted and topic not in self._hinted:
             self._hinted.add(topic)
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits on it
                 loop.call_soon_threadsafe(self._note, topic)
@@ -241,13 +249,14 @@ class Feed:
     async def _look(self, engine: Engine) -> None:
         due, self._due = self._due, set()
         fresh, self._fresh = self._fresh, set()
+        turn, self._turn = self._turn, ()
         self._hinted.clear()
-        changed = fresh & self._watched.keys()
+        changed = (fresh | set(turn)) & self._watched.keys()
         if due and len(self._watched) <= _FEW:
             changed.update(self._watched)  # one question instead of two
         elif due - {"stored"}:
             changed |= await self._moved(engine)
-        await self._see(engine, changed, reported="stored" in due)
+        await self._see(engine, changed, fresh, reported="stored" in due)
         if "ready" in due:
             await self._newcomers.look(engine, partial(self._ask, engine))
 
@@ -272,8 +281,13 @@ class Feed:
             records.update(found)
         return {job_id: self._sight(record, None, at) for job_id, record in records.items()}
 
-    async def _see(self, engine: Engine, changed: set[str], *, reported: bool) -> None:
-        """Look at jobs, and at the progress of those that run; tell who waits for them."""
+    async def _see(
+        self, engine: Engine, changed: set[str], fresh: set[str], *, reported: bool
+    ) -> None:
+        """Look at jobs, and at the progress of those that run; tell who waits for them.
+
+        Who has just begun to wait is told of a fresh job, be it as before or not.
+        """
         sights = await self._ask(engine, tuple(changed)) if changed else {}
         seen = {job_id: sight.record for job_id, sight in sights.items()}
         if reported:
@@ -286,7 +300,7 @@ class Feed:
         for job_id, record in running.items():
             sights[job_id] = self._sight(record, progress.get(job_id), at)
         for number, job_id in enumerate(changed | sights.keys(), 1):
-            self._update(job_id, sights.get(job_id), anyway=job_id in changed)
+            self._update(job_id, sights.get(job_id), anyway=job_id in fresh)
             if number % _TOLD_AT_ONCE == 0:
                 await asyncio.sleep(0)
 

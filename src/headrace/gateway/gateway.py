@@ -87,5 +87,6 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, _: object) -> AsyncIterator[None]:
         async with self.app:
+            self._feed.start()
             yield
             await self._feed.close()

@@ -245,7 +245,7 @@ class Session:
     # What is sent ---------------------------------------------------------------------------------
 
     def _complain(self, problem: Problem) -> None:
-        self._reply({"type": "error", "problem": problem.content(self._base)})
+        self._reply({"type": "error", "problem": problem.content})
 
     def _reply(self, content: object) -> None:
         if not self._ended:

@@ -70,7 +70,7 @@ def test_what_was_accepted_stays_so_whatever_the_engine_says_now(app: App, desk:
     assert accepted(desk, draft(app), claim=CLAIM).jobs == first.jobs
     with pytest.raises(DuplicateJob):
         accepted(desk, unique, claim=Claim("idempotency/2", "mark", 60.0))
-    assert app.engine.load("idempotency/2").wait(5) is None
+    assert app.engine.load(["idempotency/2"]).wait(5) == {}
 
 
 def test_those_who_are_turned_away_do_not_come_back_together(app: App, desk: Desk) -> None:
@@ -90,7 +90,7 @@ def test_whatever_else_belongs_to_it_is_in_the_same_commit(app: App, desk: Desk)
         return [Put("x", messages[0].id.encode(), expect=0)]
 
     receipt = accepted(desk, draft(app), further=further)
-    entry = app.engine.load("x").wait(5)
+    entry = app.engine.load(["x"]).wait(5).get("x")
     assert entry is not None
     assert entry.value.decode() == receipt.jobs[0]
     with pytest.raises(Conflict):

@@ -127,7 +127,7 @@ def test_a_strange_cursor_begins_anew(app: App, client: Client, last: str) -> No
     async def talk(http: httpx2.AsyncClient) -> None:
         job = await submit(app)
         await finish(app)
-        headers = {"Last-Event-ID": last.encode()}
+        headers = [(b"Last-Event-ID", last.encode())]
         answer = await http.get(f"/v1/jobs/{job}/events", headers=headers)
         names = [
             event["event"] for event in parsed(iter(answer.text.split("\n"))) if "data" in event
@@ -234,10 +234,10 @@ def test_a_slow_reader_gets_the_newest(app: App, gateway: Gateway) -> None:
             for done in range(1, 10):
                 await report(app, job, done)
                 await asyncio.sleep(0.03)
-            while lookout.sight is None or lookout.sight.progress is None:
+            while lookout.sight is None or lookout.sight.progress is None:  # noqa: ASYNC110 - it comes soon
                 await asyncio.sleep(0.01)
             await settle(app, lease)
-            while not lookout.sight.ended:
+            while not lookout.sight.ended:  # noqa: ASYNC110 - it comes soon
                 await asyncio.sleep(0.01)
             frames += [frame async for frame in stream]
         await gateway._feed.close()

@@ -126,7 +126,7 @@ def test_what_is_not_ones_own_does_not_exist(
     queue = "posters" if whose == "a strange queue" else "images"
     foreign = paint.using(tags=tags, queue=queue).submit("cat").id
     job = paint.using(tags=["tenant:acme"]).submit("cat")
-    job.cancel()  # a stream of its events ends
+    job.cancel()  # the stream of a job that has ended has an end
     own = job.id
     terms = {"tenant": "acme", "queues": ("images",)}
     token = key_of(studio, "jobs:read", "jobs:write", "jobs:submit", **terms)

@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
         self.gateway.drain()
         loop = asyncio.get_running_loop()
         end = loop.time() + DRAIN_SECONDS
-        while self.gateway.waiting and loop.time() < end:
+        while self.gateway.waiting and loop.time() < end:  # noqa: ASYNC110 - it comes soon
             await asyncio.sleep(0.01)
         await super().shutdown(sockets)
 
