@@ -69,6 +69,14 @@ class Ids:
         """Return 16 random hexadecimal digits: names for claims and for worker incarnations."""
         return f"{self._own_random().getrandbits(64):016x}"
 
+    def trace_id(self) -> str:
+        """Return 32 random hexadecimal digits, not all zero: the id of a trace (W3C)."""
+        return f"{self._own_random().getrandbits(128) or 1:032x}"
+
+    def span_id(self) -> str:
+        """Return 16 random hexadecimal digits, not all zero: the id of a part of a trace (W3C)."""
+        return f"{self._own_random().getrandbits(64) or 1:016x}"
+
     def fraction(self) -> float:
         """Return a random number in [0, 1): for jitter."""
         return self._own_random().random()

@@ -6,6 +6,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from headrace.trace import TAG
+
 SCOPES = (
     "jobs:submit",
     "jobs:read",
@@ -20,7 +22,7 @@ SCOPES = (
 webhooks; read metrics; all of it."""
 
 TENANT_TAG = "tenant:"
-TRACE_TAG = "trace:"
+TRACE_TAG = TAG
 RESERVED_TAGS = (TENANT_TAG, TRACE_TAG)
 """Tags that begin so are the gateway's own: no client can set them, and none is shown them."""
 

@@ -17,6 +17,7 @@ from headrace.gateway.handover import Handover
 from headrace.gateway.jobs import Jobs
 from headrace.gateway.problem import Problem
 from headrace.gateway.settings import Settings
+from headrace.gateway.tracing import Tracing
 
 
 class Gateway:
@@ -42,7 +43,7 @@ class Gateway:
             *Jobs(desk).routes,
         ]
         site = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=self._lifespan)
-        self._guard = Guard(site, self.settings)
+        self._guard = Guard(Tracing(site, app.clock), self.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, one WebSocket, or the server itself (ASGI)."""

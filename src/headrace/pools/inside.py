@@ -36,9 +36,11 @@ class _Run(msgspec.Struct, eq=False):
 
     lease: Lease
     due: float | None
+    began: float
     lease_until: float = math.inf
     stopped: str = ""
     settled: bool = False
+    ended: bool = False
     logs: Any = None
 
 
@@ -90,8 +92,8 @@ class Inside:
         os._exit(1)
 
     def _do(self, errand: Errand) -> Answer:
-        due = None if errand.seconds is None else self._clock.monotonic() + errand.seconds
-        run = _Run(errand.lease, due)
+        now = self._clock.monotonic()
+        run = _Run(errand.lease, None if errand.seconds is None else now + errand.seconds, now)
         logs.current.set(run)
         try:
             task = self._registry.get(errand.lease.message.task)
