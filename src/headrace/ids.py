@@ -10,12 +10,27 @@ from headrace.clock import Clock, SystemClock
 
 _COUNTER_LIMIT = 1 << 12
 _BATCH_LIMIT = 1 << 12
+_DIGITS = 32
 
 
 @cache
 def _last_digits() -> list[str]:
     """Return what ids of a batch end with, in order."""
     return [f"{number:03x}" for number in range(_BATCH_LIMIT)]
+
+
+def born(job_id: str) -> float | None:
+    """Return when an id was made, seconds since 1970 UTC, to the millisecond; None if it is none.
+
+    A UUIDv7 begins with its milliseconds (RFC 9562 §5.7).
+    """
+    digits = job_id.replace("-", "")
+    if len(digits) != _DIGITS or digits[12] != "7":
+        return None
+    try:
+        return int(digits[:12], 16) / 1000
+    except ValueError:
+        return None
 
 
 class Ids:

@@ -128,15 +128,23 @@ def of(message: Message) -> Trace:
     return carried or beginning(message.id)
 
 
-def of_run(message: Message, attempt: int, lost: int = 0) -> Trace:
+def of_run(message: Message, attempt: int, lost: int = 0, snoozed: int = 0) -> Trace:
     """Return the place of a run of a job, the same whoever asks.
 
     Args:
         message: the job's envelope.
         attempt: the attempt's number.
         lost: leases lost before.
+        snoozed: runs of this attempt before that did not count; a worker does not know of them,
+            and calls all of them the first.
     """
-    return replace(of(message), span_id=_derived(f"{message.id}/{attempt}/{lost}"))
+    name = f"{message.id}/{attempt}/{lost}" + (f"/{snoozed}" if snoozed else "")
+    return replace(of(message), span_id=_derived(name))
+
+
+def about(message: Message) -> Origin:
+    """Return where jobs come from that are about a job, such as those that tell what it came to."""
+    return Origin(trace=of(message), headers={PARENT: message.id})
 
 
 def here() -> Trace | None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "jobs": "List, show, wait for, cancel and retry jobs.",
     "queues": "List, pause, resume and purge queues.",
     "dead": "List, show, redrive and purge dead letters.",
+    "trace": "Show what became of a job or a trace, as a waterfall.",
     "doctor": "Show versions, the settings read back, and what they guarantee.",
     "guarantees": "Show what an accepted job survives here, read back from the engine.",
     "move": "Move all jobs and settings to another place, while workers go on.",
