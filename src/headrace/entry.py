@@ -17,6 +17,7 @@ from headrace.child import Channel
 from headrace.context import Workplace
 from headrace.errors import HeadraceError, UsageError
 from headrace.node import Node
+from headrace.observe.wiring import wire
 from headrace.pools.inside import Inside, Report
 from headrace.signals import heeded, interrupting
 from headrace.target import load
@@ -73,6 +74,8 @@ def _serve(target: str, channel: Channel) -> None:
 
 
 def _answer(app: App, channel: Channel) -> None:
+    wire(app)
+
     def open_workplace(report: Report) -> Workplace:
         return Workplace(
             intake=app.intake,

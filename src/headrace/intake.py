@@ -57,17 +57,21 @@ class Intake:
             UsageError: the engine cannot join that transaction.
         """
         adopted = None if tx is None else self.engine.adopt(tx)
-        parcel = self.prepare(calls)
-        watcher, named = self.watcher, zip(parcel.messages, calls, strict=True)
-        jobs: Jobs = [Job(message.id, watcher, call.task.returns) for message, call in named]
+        ids = self.ids.job_ids(len(calls))
+        named = list(zip(ids, calls, strict=True))
+        parcel = self.pack(tuple([call.message(job_id) for job_id, call in named]))
+        watcher = self.watcher
+        jobs: Jobs = [Job(job_id, watcher, call.task.returns) for job_id, call in named]
         reply = self.engine.apply(Send(parcel.messages), adopted)
         parcel.follow(reply)
         return reply, jobs
 
-    def prepare(self, calls: Sequence[Call[Any]]) -> Parcel:
-        """Return calls as messages with new ids, to be sent with whatever else belongs to it."""
-        ids = self.ids.job_ids(len(calls))
-        messages = tuple([call.message(job_id) for job_id, call in zip(ids, calls, strict=True)])
+    def pack(self, messages: tuple[Message, ...]) -> Parcel:
+        """Return messages as they are to be sent: they carry the trace that they are a part of.
+
+        Whoever makes messages, and commits them with other writes, packs them before, and lets the
+        parcel follow the engine's reply.
+        """
         come_from, telemetry = origin(), self.telemetry
         if come_from is None and telemetry.tracer is None:
             return Parcel(messages, telemetry, self.clock)
@@ -81,8 +85,8 @@ class Intake:
             place = come_from.trace.child(self.ids)
         elif place is None and len(messages) > 1:
             place = beginning(messages[0].id)  # they came together
-        messages = tuple([marked(message, place, come_from.headers) for message in messages])
-        return Parcel(messages, self.telemetry, self.clock, sending)
+        packed = tuple([marked(message, place, come_from) for message in messages])
+        return Parcel(packed, self.telemetry, self.clock, sending)
 
 
 class Parcel:

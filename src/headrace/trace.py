@@ -83,10 +83,12 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         trace: the place that they are submitted from; None: they begin a trace.
         headers: what they are told besides.
+        tags: those of further traces that they are to be found by.
     """
 
     trace: Trace | None = None
     headers: dict[str, str] = {}
+    tags: tuple[str, ...] = ()
 
 
 current: ContextVar[Origin | None] = ContextVar("headrace_origin", default=None)
@@ -162,27 +164,28 @@ def origin() -> Origin | None:
     given, run = current.get(), running.get()
     if run is None or run.ended:
         return given
-    parent = {PARENT: run.lease.message.id}
-    if given is not None:
-        return replace(given, headers=parent | given.headers)
-    return Origin(trace=here(), headers=parent)
+    message = run.lease.message
+    parent = {PARENT: message.id}
+    if given is None:
+        return Origin(trace=here(), headers=parent)
+    return replace(given, headers=parent | given.headers, tags=(*given.tags, of(message).tag))
 
 
-def marked(message: Message, trace: Trace | None, headers: Mapping[str, str]) -> Message:
+def marked(message: Message, trace: Trace | None, origin: Origin) -> Message:
     """Return a message that carries where it comes from.
 
     Args:
         message: the envelope, complete otherwise.
         trace: its creation context; None if it begins a trace.
-        headers: what it is told besides.
+        origin: where it is submitted.
     """
-    headers = {**message.headers, **headers}
+    headers = {**message.headers, **origin.headers}
     if trace is None:
         return replace(message, headers=headers)
     if trace.state:
         headers[TRACESTATE] = trace.state
-    tags = message.tags if trace.tag in message.tags else (*message.tags, trace.tag)
-    return replace(message, headers=headers, tags=tags, trace=str(trace))
+    tags = dict.fromkeys((*message.tags, trace.tag, *origin.tags))
+    return replace(message, headers=headers, tags=tuple(tags), trace=str(trace))
 
 
 def received(headers: Mapping[str, str]) -> tuple[float, str] | None:

@@ -149,16 +149,17 @@ def test_a_job_without_a_trace_begins_one() -> None:
 
 
 def test_a_job_with_a_trace_carries_it() -> None:
-    carrying = marked(message(), Trace(trace_id=TRACE_ID, span_id=SPAN_ID, state="a=1"), {"k": "v"})
+    trace = Trace(trace_id=TRACE_ID, span_id=SPAN_ID, state="a=1")
+    carrying = marked(message(), trace, Origin(headers={"k": "v"}, tags=(trace.tag,)))
     assert carrying.trace == PARENT_FIELD
     assert carrying.headers == {"k": "v", TRACESTATE: "a=1"}
     assert carrying.tags == (f"trace:{TRACE_ID}",)
-    assert of(carrying) == Trace(trace_id=TRACE_ID, span_id=SPAN_ID, state="a=1")
+    assert of(carrying) == trace
 
 
 def test_a_trace_is_one_more_tag_than_users_may_have() -> None:
     tags = tuple(f"t{n}" for n in range(TAGS_LIMIT))
-    carrying = marked(message(tags=tags), Trace(trace_id=TRACE_ID, span_id=SPAN_ID), {})
+    carrying = marked(message(tags=tags), Trace(trace_id=TRACE_ID, span_id=SPAN_ID), Origin())
     assert len(carrying.tags) == TAGS_LIMIT + 1
 
 

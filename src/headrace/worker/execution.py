@@ -173,7 +173,6 @@ class Execution:
         if run.settled or run.stopped == "lost":
             self._leases.drop([run])
             if run.settled:
-                self._telemetry.event("jobs.settled", count=1, lost=frozenset())
                 self._telemetry.event(
                     "run.ended", lease=run.lease, to=State.SUCCEEDED, seconds=seconds
                 )
