@@ -15,6 +15,7 @@ from headrace.gateway.desk import Admit, Desk
 from headrace.gateway.guard import HANDLERS, Guard
 from headrace.gateway.handover import Handover
 from headrace.gateway.jobs import Jobs
+from headrace.gateway.metrics import Expose, MetricsPage
 from headrace.gateway.problem import Problem
 from headrace.gateway.settings import Settings
 from headrace.gateway.tracing import Tracing
@@ -30,10 +31,17 @@ class Gateway:
         settings: limits, and whom it serves.
         admit: finds out who asks: an application's own way to log in. It is called with each
             request, and returns a `Caller` or raises `Problem`. By default, API keys.
+        metrics: writes numbers down for Prometheus, such as
+            `headrace.observe.prometheus.Metrics(app).expose`; None: they are not served.
     """
 
     def __init__(
-        self, app: App, settings: Settings | None = None, *, admit: Admit | None = None
+        self,
+        app: App,
+        settings: Settings | None = None,
+        *,
+        admit: Admit | None = None,
+        metrics: Expose | None = None,
     ) -> None:
         self.app = app
         self.settings = settings or Settings()
@@ -41,6 +49,7 @@ class Gateway:
         routes = [
             *Handover(desk).routes,
             *Jobs(desk).routes,
+            *(MetricsPage(desk, metrics).routes if metrics is not None else ()),
         ]
         site = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=self._lifespan)
         self._guard = Guard(Tracing(site, app.clock), self.settings)
