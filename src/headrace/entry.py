@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 
-from headrace import order
+from headrace import journal, order
 from headrace.app import App
 from headrace.child import Channel
 from headrace.context import Workplace
@@ -74,6 +74,7 @@ def _serve(target: str, channel: Channel) -> None:
 
 
 def _answer(app: App, channel: Channel) -> None:
+    journal.begin(app.config)
     wire(app)
 
     def open_workplace(report: Report) -> Workplace:
@@ -108,6 +109,7 @@ def _work(work: order.Work, channel: Channel) -> tuple[int, bool]:
             app = load(work.target)
     except KeyboardInterrupt:
         return Exit.CLEAN, True  # it is told to end, and has not begun
+    journal.begin(app.config)
     return Node(app, work).run(channel)
 
 

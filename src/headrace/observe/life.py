@@ -23,7 +23,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
             or goes on; one that failed.
         start: when it began.
         end: when it ended; now, if it goes on.
-        open: whether it goes on.
+        ongoing: whether it goes on.
         number: of a run: its attempt.
         span: of whatever is no waiting: its place in the trace.
         parent: the span that it belongs to; "" if none is known.
@@ -34,7 +34,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     start: float
     end: float
-    open: bool = False
+    ongoing: bool = False
     number: int = 0
     span: str = ""
     parent: str = ""
@@ -163,9 +163,9 @@ def _last(record: Record, since: float, now: float, spans: tuple[str, str, str])
         yield from _waiting(since, start)
         yield msgspec.structs.replace(run, start=start)
     elif record.state is State.RUNNING:
-        yield msgspec.structs.replace(run, open=True, note="goes on, begin unknown")
+        yield msgspec.structs.replace(run, ongoing=True, note="goes on, begin unknown")
     elif ended is None:
-        yield Step(kind="wait", start=since, end=run.end, open=True, note=_why(record))
+        yield Step(kind="wait", start=since, end=run.end, ongoing=True, note=_why(record))
     elif ended > since:
         cause = "" if record.failure is None else record.failure.cause
         yield Step(kind="wait", start=since, end=run.end, note=cause)

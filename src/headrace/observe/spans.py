@@ -35,7 +35,7 @@ def document(trace_id: str, lives: Sequence[Life], version: str) -> dict[str, An
 def _spans(trace_id: str, lives: Sequence[Life]) -> Iterator[dict[str, Any]]:
     for life in lives:
         for before, step in zip((None, *life.steps), life.steps, strict=False):
-            if step.span and not step.open:
+            if step.span and not step.ongoing:
                 waited = before.end - before.start if before and before.kind == "wait" else 0.0
                 yield _span(trace_id, life, step, waited)
         yield from _spans(trace_id, life.children)

@@ -52,7 +52,7 @@ def _draw(life: Life, margin: str, start: float, whole: float) -> Iterator[str]:
     yield f"{margin}{task}{known}"
     for step in life.steps:
         label = _cut(f"{margin}  {_label(step)}", _LABEL).ljust(_LABEL)
-        time = (lasting(step.end - step.start) + ("+" if step.open else "")).rjust(_TIME)
+        time = (lasting(step.end - step.start) + ("+" if step.ongoing else "")).rjust(_TIME)
         yield f"{label} {time} {_bar(step, start, whole)}".rstrip()
     for child in life.children:
         yield from _draw(child, margin + "  ", start, whole)

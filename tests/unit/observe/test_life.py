@@ -56,12 +56,12 @@ def test_a_child_belongs_to_the_run_that_went_on_when_it_came() -> None:
 
 
 def test_a_job_that_waits_or_runs_goes_on() -> None:
-    assert [(s.kind, s.open, s.note) for s in steps_of(PAGE, NOW)][1:] == [
+    assert [(s.kind, s.ongoing, s.note) for s in steps_of(PAGE, NOW)][1:] == [
         ("wait", True, "queue-paused")
     ]
     running = replace(PAGE, state=State.RUNNING, attempt=1)
     (step,) = steps_of(running, NOW)[1:]
-    assert (step.kind, step.open, step.number, step.end) == ("run", True, 1, NOW)
+    assert (step.kind, step.ongoing, step.number, step.end) == ("run", True, 1, NOW)
 
 
 def test_a_success_of_unknown_length_is_one_step() -> None:
