@@ -57,11 +57,14 @@ class Intake:
             UsageError: the engine cannot join that transaction.
         """
         adopted = None if tx is None else self.engine.adopt(tx)
-        ids = self.ids.job_ids(len(calls))
+        watcher, ids = self.watcher, self.ids.job_ids(len(calls))
         named = list(zip(ids, calls, strict=True))
-        parcel = self.pack(tuple([call.message(job_id) for job_id, call in named]))
-        watcher = self.watcher
+        messages = tuple([call.message(job_id) for job_id, call in named])
         jobs: Jobs = [Job(job_id, watcher, call.task.returns) for job_id, call in named]
+        telemetry = self.telemetry
+        if not (telemetry.heard or telemetry.tracer or origin()):  # nobody would know of it
+            return self.engine.apply(Send(messages), adopted), jobs
+        parcel = self.pack(messages)
         reply = self.engine.apply(Send(parcel.messages), adopted)
         parcel.follow(reply)
         return reply, jobs

@@ -41,16 +41,13 @@ class Telemetry:
 
     Attributes:
         tracer: traces submits; None: nobody does.
+        heard: whether anybody listens: events that are many are only made then.
     """
 
     def __init__(self) -> None:
         self._subscribers: tuple[Subscriber, ...] = ()
         self.tracer: Tracer | None = None
-
-    @property
-    def heard(self) -> bool:
-        """Whether anybody listens: events that are many are only made then."""
-        return bool(self._subscribers)
+        self.heard = False
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber(name, fields)` at every event, in the thread where it happens.
@@ -64,8 +61,10 @@ class Telemetry:
 
         def unsubscribe() -> None:
             self._subscribers = tuple(s for s in self._subscribers if s is not subscriber)
+            self.heard = bool(self._subscribers)
 
         self._subscribers = (*self._subscribers, subscriber)
+        self.heard = True
         return unsubscribe
 
     def event(self, name: str, **fields: Any) -> None:

@@ -161,9 +161,10 @@ def here() -> Trace | None:
 
 def origin() -> Origin | None:
     """Return where a submit of the code at hand comes from; None if there is nothing to tell."""
-    given, run = current.get(), running.get()
+    run = running.get()
     if run is None or run.ended:
-        return given
+        return current.get()
+    given = current.get()
     message = run.lease.message
     parent = {PARENT: message.id}
     if given is None:
