@@ -14,7 +14,7 @@ from headrace.message import Message
 from headrace.reply import Reply
 from headrace.task import Call
 from headrace.telemetry import Sending, Telemetry
-from headrace.trace import Origin, beginning, marked, origin
+from headrace.trace import Origin, beginning, marked, of, origin
 from headrace.watcher import Watcher
 from headrace.write import Send, Sent
 
@@ -88,7 +88,12 @@ class Intake:
             place = come_from.trace.child(self.ids)
         elif place is None and len(messages) > 1:
             place = beginning(messages[0].id)  # they came together
-        packed = tuple([marked(message, place, come_from) for message in messages])
+        packed = tuple(
+            [
+                marked(message, place if message.trace is None else of(message), come_from)
+                for message in messages
+            ]
+        )
         return Parcel(packed, self.telemetry, self.clock, sending)
 
 

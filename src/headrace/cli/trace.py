@@ -25,9 +25,10 @@ _JOBS_LIMIT = 1000
 @click.argument("place", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print spans, as OTLP's JSON has them.")
 def trace(place: str, *, as_json: bool) -> Exit:
-    """Show all that became of one request or submit: waits, runs, retries, and child jobs.
+    """Show what became of a job or a trace, as a waterfall.
 
-    ID is that of a job or of a trace.
+    ID is that of a job, or of a trace. All is shown that one request or submit set in motion:
+    waits, runs, retries, and child jobs.
     """
     with opened() as storage:
         trace_id = _trace_id(storage, place)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from headrace.observe.life import grow
@@ -31,6 +33,11 @@ report 019b76da-a800-7000-8000-000000000001 succeeded
 def test_a_whole_life_as_text() -> None:
     drawn = "".join(f"{line}\n" for line in draw(grow(RECORDS, NOW)))
     assert drawn == GOLDEN
+
+
+def test_the_guide_shows_it() -> None:
+    guide = Path(__file__).parents[3] / "docs" / "guides" / "tracing.md"
+    assert GOLDEN in guide.read_text(encoding="utf-8")
 
 
 def test_no_line_is_wider_than_a_terminal() -> None:
