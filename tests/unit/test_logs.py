@@ -36,7 +36,9 @@ class Run:
 def listening() -> Iterator[LastLines]:
     lines = LastLines()
     lines.start()
+    token = logs.current.set(None)
     yield lines
+    logs.current.reset(token)
     lines.stop()
 
 

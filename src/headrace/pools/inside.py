@@ -96,7 +96,14 @@ class Inside:
         run = _Run(errand.lease, None if errand.seconds is None else now + errand.seconds, now)
         logs.current.set(run)
         try:
-            task = self._registry.get(errand.lease.message.task)
+            return self._answer(run)
+        finally:
+            run.ended = True
+
+    def _answer(self, run: _Run) -> Answer:
+        message = run.lease.message
+        try:
+            task = self._registry.get(message.task)
         except UnknownTask as error:
             return Answer(never_began(Cause.UNKNOWN_TASK, str(error)))
         endings = Endings(task.returns, task.options.retry.rules, self._max_result)

@@ -69,7 +69,7 @@ class Settler:
         self._leases = leases
         self._gathered: deque[_Pair] = deque()
         self._doubtful: deque[list[_Pair]] = deque()
-        self._lock = threading.Lock()  # guards what is under way
+        self._lock = threading.Lock()  # guards what is counted
         self._under_way = 0
         self._retry = Service(
             "headrace-settler", self._try_again, _RETRY_SECONDS, site.ids.fraction
@@ -142,7 +142,8 @@ class Settler:
 
     def _written(self, batch: list[_Pair], settled: Settled, seconds: float) -> None:
         self.stuck = False
-        self.settled += len(batch)
+        with self._lock:
+            self.settled += len(batch)
         self._leases.drop([run for run, _ in batch])
         if self._telemetry.heard:
             leases = tuple([settlement.lease for _, settlement in batch])
