@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import httpx2
 import pytest
 
 from headrace import App
@@ -16,6 +13,7 @@ from headrace.gateway.settings import Settings
 from headrace.observe.prometheus import Metrics
 from headrace.record import QueueStatus
 from headrace.testing import ManualClock
+from tests.unit.gateway.conftest import Client
 
 OPEN = Settings(anonymous=True)
 
@@ -37,19 +35,10 @@ def served(clock: ManualClock) -> Iterator[App]:
     app.close()
 
 
-def ask(gateway: Gateway, method: str, path: str, **given: Any) -> httpx2.Response:
-    async def asked() -> httpx2.Response:
-        transport = httpx2.ASGITransport(gateway)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.request(method, path, **given)
-
-    return asyncio.run(asked())
-
-
 def test_what_happened_here_and_how_queues_do(served: App) -> None:
     gateway = Gateway(served, OPEN, metrics=Metrics(served).expose)
-    assert ask(gateway, "POST", "/v1/tasks/hello", json={}).status_code == 202
-    answer = ask(gateway, "GET", "/metrics")
+    assert Client(gateway)("POST", "/v1/tasks/hello", json={}).status_code == 202
+    answer = Client(gateway)("GET", "/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
     lines = answer.text.splitlines()
@@ -68,7 +57,7 @@ def test_the_engine_is_asked_once_in_five_seconds(served: App, clock: ManualCloc
     for seconds in (0.0, 4.9, 0.2):
         clock.advance(seconds)
         served.submit([served.registry.get("hello").call()])
-        answer = ask(gateway, "GET", "/metrics", headers={"Accept": "a/b"})
+        answer = Client(gateway)("GET", "/metrics", headers={"Accept": "a/b"})
         assert answer.content == b"a/b"
     assert [[status.ready for status in statuses] for statuses in seen] == [[1], [1], [3]]
 
@@ -78,8 +67,8 @@ def test_a_key_for_something_else_sees_none(served: App) -> None:
         return Caller(name="k", scopes=frozenset({"jobs:read"}))
 
     gateway = Gateway(served, admit=admit, metrics=Metrics(served).expose)
-    assert ask(gateway, "GET", "/metrics").status_code == 403
+    assert Client(gateway)("GET", "/metrics").status_code == 403
 
 
 def test_without_any_there_is_no_such_page(served: App) -> None:
-    assert ask(Gateway(served, OPEN), "GET", "/metrics").status_code == 404
+    assert Client(Gateway(served, OPEN))("GET", "/metrics").status_code == 404
