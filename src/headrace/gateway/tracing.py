@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from headrace.clock import Clock
 from headrace.trace import RECEIVED, TRACEPARENT, TRACESTATE, Origin, current, parse
 
+_PARENT, _STATE = _FIELDS = (TRACEPARENT.encode(), TRACESTATE.encode())
+
 
 class Tracing:
     """Lets the jobs that a request submits belong to its trace.
@@ -41,12 +43,11 @@ def _origin(scope: Scope, now: float) -> Origin:
     A request has one `traceparent`; its `tracestate` may be spread over several fields
     (W3C Trace Context §3.2, §3.3.1).
     """
-    names = (TRACEPARENT.encode(), TRACESTATE.encode())
-    found = [(name, value) for name, value in scope["headers"] if name in names]
+    found = [field for field in scope["headers"] if field[0] in _FIELDS]
     if not found:
         return Origin(headers={RECEIVED: f"{now:.6f}"})
-    parents = [value.decode("latin-1") for name, value in found if name == names[0]]
-    states = [value.decode("latin-1") for name, value in found if name == names[1]]
+    parents = [value.decode("latin-1") for name, value in found if name == _PARENT]
+    states = [value.decode("latin-1") for name, value in found if name == _STATE]
     trace = parse(parents[0].strip(), ",".join(states)) if len(parents) == 1 else None
     span = "" if trace is None else f" {trace.span_id}"
     return Origin(trace=trace, headers={RECEIVED: f"{now:.6f}{span}"})
