@@ -236,7 +236,7 @@ class App:
                 engine = self._connection.engine
                 fraction, deadline = self.ids.fraction, self.config.deadline
                 watcher = Watcher(engine, self.clock, fraction, deadline)
-                self._intake = Intake(engine, watcher, self.ids, self.clock)
+                self._intake = Intake(engine, watcher, self.ids, self.clock, self.telemetry)
             return self._intake
 
     def _leave(self) -> Reply[None]:

@@ -52,6 +52,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             what it has accepted.
         ballast: bytes of disk kept in reserve for ending work when the disk is full.
         allow_volatile_server: use a Redis server that keeps no append-only file all the same.
+        log_format: "text": as the program has set up logging; "json": worker processes and
+            gateways write JSON lines, with the job and the trace, to the standard error.
     """
 
     url: str = "sqlite:///headrace.db"
@@ -72,6 +74,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     allow_unsafe_server: bool = False
     ballast: Size = 16 * 1024 * 1024
     allow_volatile_server: bool = False
+    log_format: Literal["text", "json"] = "text"
 
     @property
     def place(self) -> str:

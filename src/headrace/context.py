@@ -35,6 +35,11 @@ class Run(Protocol):
         ...
 
     @property
+    def began(self) -> float:
+        """When its function was called."""
+        ...
+
+    @property
     def due(self) -> float | None:
         """When the run should have ended; None: it may take as long as it likes."""
         ...
@@ -204,6 +209,7 @@ class Context:
             workplace.intake,
             self._encode,
             self._settled,
+            self._lasted,
             workplace.deadline,
         )
 
@@ -218,6 +224,9 @@ class Context:
 
     def _settled(self) -> None:
         self._run.settled = True
+
+    def _lasted(self) -> float:
+        return self._workplace.clock.monotonic() - self._run.began
 
     def _is_lost(self) -> bool:
         run = self._run

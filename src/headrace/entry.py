@@ -11,12 +11,13 @@ import logging
 import os
 import sys
 
-from headrace import order
+from headrace import journal, order
 from headrace.app import App
 from headrace.child import Channel
 from headrace.context import Workplace
 from headrace.errors import HeadraceError, UsageError
 from headrace.node import Node
+from headrace.observe.wiring import wire
 from headrace.pools.inside import Inside, Report
 from headrace.signals import heeded, interrupting
 from headrace.target import load
@@ -73,6 +74,9 @@ def _serve(target: str, channel: Channel) -> None:
 
 
 def _answer(app: App, channel: Channel) -> None:
+    journal.begin(app.config)
+    wire(app)
+
     def open_workplace(report: Report) -> Workplace:
         return Workplace(
             intake=app.intake,
@@ -105,6 +109,7 @@ def _work(work: order.Work, channel: Channel) -> tuple[int, bool]:
             app = load(work.target)
     except KeyboardInterrupt:
         return Exit.CLEAN, True  # it is told to end, and has not begun
+    journal.begin(app.config)
     return Node(app, work).run(channel)
 
 

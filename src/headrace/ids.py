@@ -10,6 +10,7 @@ from headrace.clock import Clock, SystemClock
 
 _COUNTER_LIMIT = 1 << 12
 _BATCH_LIMIT = 1 << 12
+_DIGITS = 32
 _NODE_BITS = 50
 _LAST_BITS = (1 << 36) - 1
 
@@ -18,6 +19,20 @@ _LAST_BITS = (1 << 36) - 1
 def _last_digits() -> list[str]:
     """Return what ids of a batch end with, in order."""
     return [f"{number:03x}" for number in range(_BATCH_LIMIT)]
+
+
+def born(job_id: str) -> float | None:
+    """Return when an id was made, seconds since 1970 UTC, to the millisecond; None if it is none.
+
+    A UUIDv7 begins with its milliseconds (RFC 9562 §5.7).
+    """
+    digits = job_id.replace("-", "")
+    if len(digits) != _DIGITS or digits[12] != "7":
+        return None
+    try:
+        return int(digits[:12], 16) / 1000
+    except ValueError:
+        return None
 
 
 class Ids:
@@ -75,6 +90,13 @@ class Ids:
     def secret(self, size: int = 32) -> bytes:
         """Return random bytes that nobody can guess, whatever the seed."""
         return os.urandom(size)
+    def trace_id(self) -> str:
+        """Return 32 random hexadecimal digits, not all zero: the id of a trace (W3C)."""
+        return f"{self._own_random().getrandbits(128) or 1:032x}"
+
+    def span_id(self) -> str:
+        """Return 16 random hexadecimal digits, not all zero: the id of a part of a trace (W3C)."""
+        return f"{self._own_random().getrandbits(64) or 1:016x}"
 
     def fraction(self) -> float:
         """Return a random number in [0, 1): for jitter."""

@@ -10,8 +10,11 @@ from headrace.engine import Engine
 from headrace.errors import OutcomeUnknown, QueueFull, UsageError
 from headrace.ids import Ids
 from headrace.job import Job
+from headrace.message import Message
 from headrace.reply import Reply
 from headrace.task import Call
+from headrace.telemetry import Sending, Telemetry
+from headrace.trace import Origin, beginning, marked, of, origin
 from headrace.watcher import Watcher
 from headrace.write import Send, Sent
 
@@ -29,13 +32,17 @@ class Intake:
         watcher: tells the jobs' submitters when they are finished.
         ids: names the jobs.
         clock: tells how long a submit has waited for room.
+        telemetry: told what is sent.
     """
 
-    def __init__(self, engine: Engine, watcher: Watcher, ids: Ids, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, watcher: Watcher, ids: Ids, clock: Clock, telemetry: Telemetry
+    ) -> None:
         self.engine = engine
         self.watcher = watcher
         self.ids = ids
         self.clock = clock
+        self.telemetry = telemetry
 
     def send(
         self, calls: Sequence[Call[Any]], tx: object | None = None
@@ -54,7 +61,82 @@ class Intake:
         named = list(zip(ids, calls, strict=True))
         messages = tuple([call.message(job_id) for job_id, call in named])
         jobs: Jobs = [Job(job_id, watcher, call.task.returns) for job_id, call in named]
-        return self.engine.apply(Send(messages), adopted), jobs
+        telemetry = self.telemetry
+        if not (telemetry.heard or telemetry.tracer or origin()):  # nobody would know of it
+            return self.engine.apply(Send(messages), adopted), jobs
+        parcel = self.pack(messages)
+        reply = self.engine.apply(Send(parcel.messages), adopted)
+        parcel.follow(reply)
+        return reply, jobs
+
+    def pack(self, messages: tuple[Message, ...]) -> Parcel:
+        """Return messages as they are to be sent: they carry the trace that they are a part of.
+
+        Whoever makes messages, and commits them with other writes, packs them before, and lets the
+        parcel follow the engine's reply.
+        """
+        come_from, telemetry = origin(), self.telemetry
+        if come_from is None and telemetry.tracer is None:
+            return Parcel(messages, telemetry, self.clock)
+        return self._traced(messages, come_from or Origin())
+
+    def _traced(self, messages: tuple[Message, ...], come_from: Origin) -> Parcel:
+        tracer = self.telemetry.tracer
+        sending = None if tracer is None else tracer(messages, come_from.trace)
+        place = None if sending is None else sending.trace
+        if place is None and come_from.trace is not None:
+            place = come_from.trace.child(self.ids)
+        elif place is None and len(messages) > 1:
+            place = beginning(messages[0].id)  # they came together
+        packed = tuple(
+            [
+                marked(message, place if message.trace is None else of(message), come_from)
+                for message in messages
+            ]
+        )
+        return Parcel(packed, self.telemetry, self.clock, sending)
+
+
+class Parcel:
+    """Messages that are about to be sent.
+
+    Args:
+        messages: the messages.
+        telemetry: told what became of them.
+        clock: tells how long that took.
+        sending: traces them.
+
+    Attributes:
+        messages: the messages.
+    """
+
+    __slots__ = ("_began", "_clock", "_sending", "_telemetry", "messages")
+
+    def __init__(
+        self,
+        messages: tuple[Message, ...],
+        telemetry: Telemetry,
+        clock: Clock,
+        sending: Sending | None = None,
+    ) -> None:
+        self.messages = messages
+        self._telemetry = telemetry
+        self._clock = clock
+        self._sending = sending
+        self._began = clock.monotonic() if telemetry.heard else 0.0
+
+    def follow(self, reply: Reply[Any]) -> None:
+        """Have it noted what the engine answers."""
+        if self._sending is not None or self._telemetry.heard:
+            reply.listen(self._answered)
+
+    def _answered(self, reply: Reply[Any]) -> None:
+        if self._sending is not None:
+            self._sending.end(reply.error)
+        seconds = self._clock.monotonic() - self._began
+        self._telemetry.event(
+            "jobs.sent", messages=self.messages, error=reply.error, seconds=seconds
+        )
 
 
 class Submission:

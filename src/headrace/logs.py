@@ -8,16 +8,46 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from headrace.json_form import writable
+from headrace.message import Message
 
 LINES = 50
 _LINE_LIMIT = 1_000
 _KEPT = "headrace_kept"
 
 
+class Held(Protocol):
+    """The lease that a run is under, as far as it matters here."""
+
+    @property
+    def message(self) -> Message:
+        """The job's envelope."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        ...
+
+    @property
+    def lost(self) -> int:
+        """Leases lost before."""
+        ...
+
+
 class Logged(Protocol):
-    """What log lines are kept for."""
+    """A run, for which log lines are kept."""
 
     logs: deque[str] | None
+
+    @property
+    def lease(self) -> Held:
+        """The right to run it."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether its function has returned."""
+        ...
 
 
 current: ContextVar[Logged | None] = ContextVar("headrace_run", default=None)

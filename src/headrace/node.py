@@ -14,6 +14,7 @@ from headrace.child import Channel, Child
 from headrace.config import Config
 from headrace.errors import ConfigError, HeadraceError
 from headrace.inbox import Inbox
+from headrace.observe.wiring import wire
 from headrace.order import ENTRY, HURRY, RETIRING, Serve, Work, encode
 from headrace.pools.processes import ProcessPool
 from headrace.pools.tasks import TaskPool
@@ -57,6 +58,7 @@ class Node:
             ConfigError: a task has `process=True`, and it is not known where to import it from.
         """
         if self._worker is None:
+            wire(self._app)
             self._worker = self._make_worker()
             self._worker.start()
 

@@ -27,6 +27,7 @@ from headrace.message import (
     check_name,
 )
 from headrace.retry import ExceptionRules, Retry
+from headrace.trace import parse
 
 
 class Given(TypedDict, total=False):
@@ -171,10 +172,15 @@ class Options:
             lease=self.lease,
             retry=None if self.retry == declared.retry else self.retry.policy,
             retention=self.retention,
-            tags=tuple(self.tags),
+            tags=self._all_tags(),
             headers=dict(self.headers),
             trace=self.trace,
         )
+
+    def _all_tags(self) -> tuple[str, ...]:
+        """Return the tags, and that of the trace, so that it can be found."""
+        place = None if self.trace is None else parse(self.trace)
+        return tuple(self.tags) if place is None else (*self.tags, place.tag)
 
 
 def check_names(given: Mapping[str, object]) -> None:

@@ -64,6 +64,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         traceback: the traceback's text.
         logs: the last log lines of the run.
         holder: the worker that ran it.
+        seconds: how long the run took; None: nobody knows.
     """
 
     cause: str
@@ -72,6 +73,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceback: str = ""
     logs: tuple[str, ...] = ()
     holder: str = ""
+    seconds: float | None = None
 
 
 FIRST_ATTEMPTS_KEPT = 10
@@ -114,6 +116,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         result: what it returned, as JSON; None unless it succeeded.
         failure: why it is dead or cancelled, or why its last run failed.
         history: its runs that did not succeed, oldest first: the first 10 and the last 40.
+        seconds: how long the run took that succeeded; None: nobody knows. That of one that did not
+            is in its failure.
     """
 
     message: Message
@@ -130,6 +134,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     result: msgspec.Raw | None = None
     failure: Failure | None = None
     history: tuple[Attempt, ...] = ()
+    seconds: float | None = None
 
     @property
     def id(self) -> str:

@@ -7,21 +7,47 @@ are none. Every App and every worker is given its own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from headrace.callers import telling
+from headrace.message import Message
+from headrace.trace import Trace
 
 _log = logging.getLogger("headrace")
 
 Subscriber = Callable[[str, Mapping[str, Any]], object]
 
 
+class Sending(Protocol):
+    """A submit that is under way, as somebody traces it."""
+
+    @property
+    def trace(self) -> Trace | None:
+        """Its place, which its jobs carry; None if it is not recorded."""
+        ...
+
+    def end(self, error: BaseException | None) -> None:
+        """Note the engine's answer: an error, or that the jobs are accepted."""
+        ...
+
+
+Tracer = Callable[[Sequence[Message], Trace | None], Sending]
+"""Called when messages are about to be sent, with the place that they are sent from."""
+
+
 class Telemetry:
-    """Passes events on to subscribers."""
+    """Passes events on to subscribers.
+
+    Attributes:
+        tracer: traces submits; None: nobody does.
+        heard: whether anybody listens: events that are many are only made then.
+    """
 
     def __init__(self) -> None:
         self._subscribers: tuple[Subscriber, ...] = ()
+        self.tracer: Tracer | None = None
+        self.heard = False
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber(name, fields)` at every event, in the thread where it happens.
@@ -35,8 +61,10 @@ class Telemetry:
 
         def unsubscribe() -> None:
             self._subscribers = tuple(s for s in self._subscribers if s is not subscriber)
+            self.heard = bool(self._subscribers)
 
         self._subscribers = (*self._subscribers, subscriber)
+        self.heard = True
         return unsubscribe
 
     def event(self, name: str, **fields: Any) -> None:

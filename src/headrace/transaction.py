@@ -32,6 +32,7 @@ class Completion:
         intake: accepts new jobs, and has the engine.
         encode: makes JSON of a result, or raises ValueError.
         settled: called when the completion is durable.
+        lasted: tells how long the run has taken so far, in seconds.
         deadline: seconds that one call of the engine may take.
     """
 
@@ -41,6 +42,7 @@ class Completion:
         intake: Intake,
         encode: Callable[[object], bytes],
         settled: Callable[[], None],
+        lasted: Callable[[], float],
         deadline: float,
     ) -> None:
         self.intake = intake
@@ -50,6 +52,7 @@ class Completion:
         self.result: bytes | None = None
         self._lease = lease
         self._settled = settled
+        self._lasted = lasted
 
     def __enter__(self) -> Transaction:
         refuse_on_loop("with ctx.transaction()", "async with ctx.transaction()")
@@ -89,7 +92,9 @@ class Completion:
 
     def _settle(self) -> Reply[Settled]:
         result = self.encode(None) if self.result is None else self.result
-        done = Settlement(lease=self._lease, to=State.SUCCEEDED, result=Raw(result))
+        done = Settlement(
+            lease=self._lease, to=State.SUCCEEDED, result=Raw(result), seconds=self._lasted()
+        )
         return self.intake.engine.apply(Settle((done,), strict=True), self.tx)
 
     def _tell(self, trouble: HeadraceError) -> None:

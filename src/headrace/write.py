@@ -104,6 +104,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
         delay: seconds until it is due, if `to` is `scheduled`.
         result: what it returned, as JSON, if `to` is `succeeded`.
         failure: what went wrong; goes into the history. A plain release has none.
+        seconds: how long the run took, if `to` is `succeeded`; None: nobody knows.
     """
 
     lease: Lease
@@ -112,6 +113,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     delay: float = 0.0
     result: msgspec.Raw | None = None
     failure: Failure | None = None
+    seconds: float | None = None
 
 
 class Settled(msgspec.Struct, frozen=True):

@@ -75,7 +75,7 @@ def test_rules_are_named_once_and_in_order() -> None:
 @pytest.mark.parametrize("source", sorted(path.name for path in REFERENCE.glob("*.md")))
 def test_rules_that_are_quoted_exist(source: str) -> None:
     rules = set(_RULE.findall(page("protocol.md")))
-    quoted = set(re.findall(r"\(([LOUQPCEM]\d)\)|see ([LOUQPCEM]\d)", page(source)))
+    quoted = set(re.findall(r"\(([LOUQPCEMT]\d)\)|see ([LOUQPCEMT]\d)", page(source)))
     assert {name for pair in quoted for name in pair if name} <= rules
 
 

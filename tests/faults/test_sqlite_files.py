@@ -22,7 +22,7 @@ from tests.faults.processes import Processes
 from tests.faults.workload import PATIENCE
 
 EVERYTHING = (*strace.SYNCS, *strace.WRITES, "link", "unlink", "openat", "mkdir")
-SECOND_MIGRATION = """
+FURTHER_MIGRATION = """
     create table headrace_extra (seq integer primary key, note text);
     insert into headrace_extra select seq, id from headrace_job;
     alter table headrace_queue add column colour text;
@@ -187,8 +187,9 @@ def test_two_threads_make_one_file(tmp_path: Path) -> None:
 @pytest.fixture
 def newer_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Give a function that turns this Headrace into one with a further migration."""
-    (tmp_path / "0002.sql").write_text(SECOND_MIGRATION)
-    migrations = [*database._MIGRATIONS, tmp_path / "0002.sql"]
+    further = tmp_path / "further.sql"
+    further.write_text(FURTHER_MIGRATION)
+    migrations = [*database._MIGRATIONS, further]
 
     def upgrade() -> None:
         monkeypatch.setattr(database, "_MIGRATIONS", migrations)
@@ -241,9 +242,9 @@ def test_control_a_migration_in_several_transactions_is_found(
     tmp_path: Path, newer_version: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def migrate_carelessly(connection: apsw.Connection, _boot: str) -> None:
-        for migration in database._MIGRATIONS[1:]:
+        for migration in database._MIGRATIONS[-1:]:
             connection.execute(migration.read_text()).fetchall()
-            connection.execute("pragma user_version = 2").fetchall()
+            connection.execute(f"pragma user_version = {database.SCHEMA_VERSION}").fetchall()
 
     path = tmp_path / "jobs.db"
     make(path)
@@ -260,7 +261,9 @@ def test_a_newer_schema_is_refused_and_left_alone(
     path = tmp_path / "jobs.db"
     migrate(path, newer_version)
     monkeypatch.undo()
-    refused(path, StorageUnfit, "has schema 2.*knows up to 1.*upgrade headrace")
+    known = database.SCHEMA_VERSION
+    expected = f"has schema {known + 1}.*knows up to {known}.*upgrade headrace"
+    refused(path, StorageUnfit, expected)
 
 
 def test_a_newer_schema_that_is_only_in_the_log_is_refused_and_left_alone(
@@ -277,7 +280,7 @@ def test_a_newer_schema_that_is_only_in_the_log_is_refused_and_left_alone(
                 close(opened(path))
             except StorageUnfit:
                 refusals += 1
-                refused(path, StorageUnfit, "has schema 2")
+                refused(path, StorageUnfit, f"has schema {database.SCHEMA_VERSION + 1}")
     assert refusals > 1
 
 

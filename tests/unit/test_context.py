@@ -28,6 +28,7 @@ class Running:
     lease: Lease
     lease_until: float
     due: float | None = None
+    began: float = 0.0
     stopped: str = ""
     settled: bool = False
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ids import Ids
+from headrace.ids import Ids, born
 from headrace.testing import ManualClock
 
 CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -94,7 +94,7 @@ def test_two_makers_never_make_the_same_id() -> None:
 
 FORK = """
 import os, sys
-from headrace.ids import Ids
+from headrace.ids import Ids, born
 from headrace.testing import ManualClock
 ids = Ids(ManualClock())
 ids.job_id()
@@ -140,3 +140,25 @@ def test_a_secret_is_not_to_be_repeated() -> None:
     assert Ids(seed=1).secret() != Ids(seed=1).secret()
     assert len(Ids().secret()) == 32
     assert len(Ids().secret(24)) == 24
+
+
+def test_ids_of_traces_are_hexadecimal_and_never_zero() -> None:
+    ids = Ids(seed=1)
+    assert re.fullmatch("[0-9a-f]{32}", ids.trace_id())
+    assert re.fullmatch("[0-9a-f]{16}", ids.span_id())
+    ids._random.getrandbits = lambda _: 0  # type: ignore[method-assign] # what chance will not do
+    assert ids.trace_id() == f"{1:032x}"
+    assert ids.span_id() == f"{1:016x}"
+
+
+def test_an_id_says_when_it_was_made() -> None:
+    clock = ManualClock()
+    made = born(Ids(clock).job_id())
+    assert made == pytest.approx(clock.now(), abs=0.001)
+    for stranger in (
+        "",
+        "x" * 36,
+        "018f3c5e-7a10-4000-8000-00000000006a",
+        "zzzzzzzzzzzz7" + "0" * 19,
+    ):
+        assert born(stranger) is None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from headrace.app import App
-from headrace.errors import QueueFull, Unsupported, UsageError
+from headrace.errors import DuplicateJob, QueueFull, Unsupported, UsageError
 from headrace.intake import Submission, unknown
+from headrace.message import Message
 from headrace.task import Task
+from headrace.trace import Origin, Trace, current
+from headrace.write import Send
 
 
 @pytest.fixture
@@ -87,3 +91,83 @@ def test_a_connection_is_the_engines_to_judge(app: App, echo: Task[[int], int, A
         app.submit([echo.call(1)], tx=connection)
     with pytest.raises(Unsupported):
         echo.using(tx=connection).submit(1)
+
+
+# What is told of submits --------------------------------------------------------------------------
+
+
+class Follower:
+    """Traces submits, or says that they are not recorded."""
+
+    def __init__(self, trace: Trace | None) -> None:
+        self.trace = trace
+        self.seen: list[tuple[int, Trace | None]] = []
+        self.ends: list[BaseException | None] = []
+
+    def __call__(self, messages: Sequence[Message], place: Trace | None) -> Follower:
+        self.seen.append((len(messages), place))
+        return self
+
+    def end(self, error: BaseException | None) -> None:
+        self.ends.append(error)
+
+
+PLACE = Trace(trace_id="4bf92f3577b34da6a3ce929d0e0e4736", span_id="00f067aa0ba902b7")
+
+
+def test_a_tracer_says_what_jobs_carry(app: App, echo: Task[[int], int, Any]) -> None:
+    app.telemetry.tracer = follower = Follower(PLACE)
+    (job,) = app.submit([echo.call(1)])
+    assert app.engine.get([job.id]).wait(5)[job.id].message.trace == str(PLACE)
+    assert (follower.seen, follower.ends) == ([(1, None)], [None])
+
+
+def test_a_tracer_that_records_nothing_changes_nothing(
+    app: App, echo: Task[[int], int, Any]
+) -> None:
+    app.telemetry.tracer = follower = Follower(None)
+    (job,) = app.submit([echo.call(1)])
+    assert app.engine.get([job.id]).wait(5)[job.id].message.trace is None
+    assert follower.ends == [None]
+
+
+def test_a_tracer_is_told_of_a_refusal(app: App, echo: Task[[int], int, Any]) -> None:
+    app.telemetry.tracer = follower = Follower(PLACE)
+    echo.using(unique_key="k").submit(1)
+    with pytest.raises(DuplicateJob):
+        echo.using(unique_key="k").submit(1)
+    assert [type(error) for error in follower.ends] == [type(None), DuplicateJob]
+
+
+def test_subscribers_are_told_what_was_sent(app: App, echo: Task[[int], int, Any]) -> None:
+    heard: list[tuple[str, Any]] = []
+    unsubscribe = app.telemetry.subscribe(lambda name, fields: heard.append((name, fields)))
+    jobs = app.submit([echo.call(1), echo.call(2)])
+    unsubscribe()
+    app.submit([echo.call(3)])
+    ((name, fields),) = heard
+    assert name == "jobs.sent"
+    assert [message.id for message in fields["messages"]] == [job.id for job in jobs]
+    assert fields["error"] is None
+    assert fields["seconds"] >= 0
+
+
+def test_messages_of_others_are_packed_alike(app: App, echo: Task[[int], int, Any]) -> None:
+    app.telemetry.tracer = follower = Follower(PLACE)
+    message = echo.call(1).message(app.ids.job_id())
+    parcel = app.intake.pack((message,))
+    assert parcel.messages[0].trace == str(PLACE)
+    reply = app.engine.commit([Send(parcel.messages)])
+    parcel.follow(reply)
+    reply.wait(5)
+    assert follower.ends == [None]
+
+
+def test_a_trace_that_was_named_by_hand_stays(app: App, echo: Task[[int], int, Any]) -> None:
+    named = f"00-{'a' * 32}-{'b' * 16}-01"
+    token = current.set(Origin(trace=PLACE, headers={"k": "v"}))
+    (job,) = app.submit([echo.using(trace=named).call(1)])
+    current.reset(token)
+    message = app.engine.get([job.id]).wait(5)[job.id].message
+    assert (message.trace, message.headers) == (named, {"k": "v"})
+    assert message.tags == (f"trace:{'a' * 32}",)

@@ -8,10 +8,13 @@ from collections import deque
 from collections.abc import Iterator
 from contextvars import Context, copy_context
 
+import msgspec
 import pytest
 
 from headrace import logs
 from headrace.logs import LINES, LastLines
+from headrace.message import Message
+from headrace.write import Lease
 
 log = logging.getLogger("someone")
 
@@ -19,15 +22,23 @@ log = logging.getLogger("someone")
 class Run:
     """Something that lines are kept for."""
 
+    ended = False
+
     def __init__(self) -> None:
         self.logs: deque[str] | None = None
+        body = msgspec.Raw(b"{}")
+        self.lease = Lease(
+            message=Message(v=1, id="job-1", task="t", body=body), token=1, claim="w.1"
+        )
 
 
 @pytest.fixture(autouse=True)
 def listening() -> Iterator[LastLines]:
     lines = LastLines()
     lines.start()
+    token = logs.current.set(None)
     yield lines
+    logs.current.reset(token)
     lines.stop()
 
 

@@ -157,3 +157,10 @@ def test_rules_for_exceptions_belong_to_the_task() -> None:
     with pytest.raises(InvalidOption, match="belongs to the task"):
         Options().changed({"retry": Retry(never=(ValueError,))})
     assert Options(retry=Retry(never=(ValueError,))).changed({"priority": 1}).priority == 1
+
+
+def test_a_trace_can_be_found_by_its_tag() -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    message = Options(trace=trace, tags=["a"]).envelope("mail", Options())
+    assert message.tags == ("a", "trace:4bf92f3577b34da6a3ce929d0e0e4736")
+    assert Options(trace="nonsense").envelope("mail", Options()).tags == ()

@@ -60,3 +60,13 @@ def test_two_of_them_know_nothing_of_each_other() -> None:
     one.subscribe(lambda name, _: heard.append(name))
     other.event("jobs.settled")
     assert heard == []
+
+
+def test_it_knows_whether_anybody_listens() -> None:
+    telemetry = Telemetry()
+    known = [telemetry.heard]
+    leave = [telemetry.subscribe(lambda *_: None), telemetry.subscribe(lambda *_: None)]
+    for unsubscribe in leave:
+        known.append(telemetry.heard)
+        unsubscribe()
+    assert [*known, telemetry.heard] == [False, True, True, False]

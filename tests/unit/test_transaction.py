@@ -53,7 +53,10 @@ def settled() -> list[bool]:
 def block(app: App, pay: Pay, job: Job[str], settled: list[bool]) -> Completion:
     [lease] = claim(app)
     assert lease.job_id == job.id
-    return Completion(lease, app.intake, pay.returns.encode, lambda: settled.append(True), 5)
+    encode = pay.returns.encode
+    return Completion(
+        lease, app.intake, encode, lambda: settled.append(True), lambda: 2.5, deadline=5
+    )
 
 
 def orders(app: App) -> list[tuple[Any, ...]]:

@@ -31,6 +31,7 @@ COMMANDS = {
     "queues": "List, pause, resume and purge queues.",
     "dead": "List, show, redrive and purge dead letters.",
     "keys": "Create, list, rotate and revoke API keys of gateways.",
+    "trace": "Show what became of a job or a trace, as a waterfall.",
     "doctor": "Show versions, the settings read back, and what they guarantee.",
     "guarantees": "Show what an accepted job survives here, read back from the engine.",
     "move": "Move all jobs and settings to another place, while workers go on.",

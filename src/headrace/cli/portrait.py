@@ -69,6 +69,7 @@ def as_json(record: Record) -> dict[str, Any]:
         "run_at": moment(record.run_at),
         "expires_at": moment(_expires(record)),
         "finished_at": moment(record.finished_at),
+        "seconds": record.seconds,
         "kept_until": moment(record.kept_until),
         "cancel_asked": record.cancel_asked,
         "holder": record.holder,
@@ -141,6 +142,7 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
         "traceback": failure.traceback,
         "logs": list(failure.logs),
         "holder": failure.holder,
+        "seconds": failure.seconds,
     }
 
 

@@ -11,6 +11,7 @@ from headrace.cli.exits import Exit
 from headrace.cli.output import say
 from headrace.cli.program import open_program
 from headrace.cli.text import plain
+from headrace.journal import begin
 from headrace.message import check_name
 from headrace.order import Work
 from headrace.signals import interrupting
@@ -56,6 +57,7 @@ def worker(ctx: click.Context, /, app: str, processes: int, queues: str, **limit
             program = open_program(app, ctx)
     except KeyboardInterrupt:
         return Exit.OK  # nothing has begun that would have to end
+    begin(program.config)
     work = Work(
         target=app,
         queues=names,

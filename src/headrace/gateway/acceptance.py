@@ -53,14 +53,18 @@ async def accept(
     """
     intake = await desk.app.aintake()
     jobs = tuple(intake.ids.job_ids(len(drafts)))
-    messages = tuple([draft.message(job) for draft, job in zip(drafts, jobs, strict=True)])
+    drafted = [draft.message(job) for draft, job in zip(drafts, jobs, strict=True)]
+    parcel = intake.pack(tuple(drafted))
+    messages = parcel.messages
     writes: list[Write[Any]] = [Send(messages)]
     if claim is not None:
         writes.insert(0, claim.write(jobs))
     if further is not None:
         writes += further(messages)
     try:
-        await desk.answer(intake.engine.commit(writes))
+        reply = intake.engine.commit(writes)
+        parcel.follow(reply)
+        await desk.answer(reply)
     except Refused as refusal:
         # Whatever the engine says now: a request that was accepted before stays accepted.
         earlier = None if claim is None else await _recall(desk, claim)

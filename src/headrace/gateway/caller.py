@@ -8,6 +8,7 @@ import msgspec
 
 from headrace.gateway.quota import Quota
 from headrace.message import Message
+from headrace.trace import TAG
 
 SCOPES = (
     "jobs:submit",
@@ -23,7 +24,7 @@ SCOPES = (
 webhooks; read metrics; all of it."""
 
 TENANT_TAG = "tenant:"
-TRACE_TAG = "trace:"
+TRACE_TAG = TAG
 RESERVED_TAGS = (TENANT_TAG, TRACE_TAG)
 """Tags that begin so are the gateway's own: no client can set them, and none is shown them."""
 

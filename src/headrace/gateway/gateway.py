@@ -20,12 +20,14 @@ from headrace.gateway.jobs import Jobs
 from headrace.gateway.listing import Listing
 from headrace.gateway.manual import Manual
 from headrace.gateway.meta import Meta
+from headrace.gateway.metrics import Expose, MetricsPage
 from headrace.gateway.origins import Origins
 from headrace.gateway.problems import Problems
 from headrace.gateway.queues import Queues
 from headrace.gateway.settings import Settings
 from headrace.gateway.sockets import Sockets
 from headrace.gateway.tickets import Tickets
+from headrace.gateway.tracing import Tracing
 
 
 class Gateway:
@@ -38,6 +40,8 @@ class Gateway:
         settings: limits, and whom it serves.
         admit: finds out who asks: an application's own way to log in. It is called with each
             request, and returns a `Caller` or raises `Problem`. By default, API keys.
+        metrics: writes numbers down for Prometheus, such as
+            `headrace.observe.prometheus.Metrics(app).expose`; None: they are not served.
 
     Attributes:
         app: the App.
@@ -46,7 +50,12 @@ class Gateway:
     """
 
     def __init__(
-        self, app: App, settings: Settings | None = None, *, admit: Admit | None = None
+        self,
+        app: App,
+        settings: Settings | None = None,
+        *,
+        admit: Admit | None = None,
+        metrics: Expose | None = None,
     ) -> None:
         self.app = app
         self.settings = settings or Settings()
@@ -65,10 +74,11 @@ class Gateway:
             *Problems().routes,
             *Queues(desk).routes,
             *Manual(desk).routes,
+            *(MetricsPage(desk, metrics).routes if metrics is not None else ()),
         ]
         # A router alone: what a request needs besides, the guard does at a third of the price.
         site = Router(self.routes, redirect_slashes=False, lifespan=self._lifespan)
-        guard = Guard(site, self.settings, desk.load)
+        guard = Guard(Tracing(site, app.clock), self.settings, desk.load)
         self._door = Origins(guard, self.settings.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

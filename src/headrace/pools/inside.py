@@ -36,9 +36,11 @@ class _Run(msgspec.Struct, eq=False):
 
     lease: Lease
     due: float | None
+    began: float
     lease_until: float = math.inf
     stopped: str = ""
     settled: bool = False
+    ended: bool = False
     logs: Any = None
 
 
@@ -90,11 +92,18 @@ class Inside:
         os._exit(1)
 
     def _do(self, errand: Errand) -> Answer:
-        due = None if errand.seconds is None else self._clock.monotonic() + errand.seconds
-        run = _Run(errand.lease, due)
+        now = self._clock.monotonic()
+        run = _Run(errand.lease, None if errand.seconds is None else now + errand.seconds, now)
         logs.current.set(run)
         try:
-            task = self._registry.get(errand.lease.message.task)
+            return self._answer(run)
+        finally:
+            run.ended = True
+
+    def _answer(self, run: _Run) -> Answer:
+        message = run.lease.message
+        try:
+            task = self._registry.get(message.task)
         except UnknownTask as error:
             return Answer(never_began(Cause.UNKNOWN_TASK, str(error)))
         endings = Endings(task.returns, task.options.retry.rules, self._max_result)

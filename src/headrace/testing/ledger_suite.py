@@ -75,6 +75,18 @@ class RecordSuite:
         assert ended.finished_at == clock.now()
         assert ended.kept_until == clock.now() + 7 * DAY
 
+    def test_a_run_tells_how_long_it_took(self, engine: Engine) -> None:
+        send(engine, "a", "b")
+        one, other = claim(engine, 2)
+        slow = Failure(cause="error", seconds=0.5)
+        settle(engine, one, State.SCHEDULED, failure=slow, delay=0.0)
+        settle(engine, claim_one(engine), State.SUCCEEDED, seconds=1.25)
+        settle(engine, other, State.SUCCEEDED)
+        ended = record(engine, "a")
+        assert ended.seconds == pytest.approx(1.25)
+        assert [entry.failure.seconds for entry in ended.history] == [0.5]
+        assert record(engine, "b").seconds is None
+
     def test_a_success_after_a_failure_is_no_failure(self, engine: Engine) -> None:
         send(engine, "a")
         fail(engine, claim_one(engine))

@@ -46,6 +46,7 @@ class _Run:
 
     lease: Lease
     due: float | None
+    began: float
     lease_until: float = math.inf
     stopped: Stopped = ""
     settled: bool = False
@@ -68,8 +69,8 @@ class ManualContext(Context):
         self, lease: Lease, returns: Returns, workplace: Workplace, timeout: float | None = None
     ) -> None:
         self.reported: list[Progress] = []
-        due = None if timeout is None else workplace.clock.monotonic() + timeout
-        self._manual = _Run(lease, due)
+        now = workplace.clock.monotonic()
+        self._manual = _Run(lease, None if timeout is None else now + timeout, now)
         super().__init__(self._manual, returns, replace(workplace, report=self._keep))
 
     @property

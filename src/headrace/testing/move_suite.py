@@ -251,6 +251,14 @@ class RestoreSuite:
         assert told(record(engine, "a")) == before
         assert claim_one(engine).attempt == 3
 
+    def test_how_long_a_run_took_goes_along(self, engine: Engine) -> None:
+        send(engine, "a", "b")
+        one, other = claim(engine, 2)
+        settle(engine, one, seconds=1.25)
+        settle(engine, other)
+        there_and_back(engine)
+        assert [record(engine, name).seconds for name in "ab"] == [1.25, None]
+
     def test_lost_leases_go_on(self, engine: Engine) -> None:
         send(engine, "a", "b")
         claim_one(engine)

@@ -19,6 +19,7 @@ def decide(  # noqa: PLR0911 - one match with one line for each ending
     policy: RetryPolicy,
     stopped: Stopped,
     fraction: Callable[[], float],
+    seconds: float | None = None,
 ) -> Settlement:
     """Return what becomes of a job.
 
@@ -30,10 +31,13 @@ def decide(  # noqa: PLR0911 - one match with one line for each ending
         policy: how often it is tried, and after which waits.
         stopped: why the run was asked to stop, or "".
         fraction: gives random numbers in [0, 1), for the jitter.
+        seconds: how long the run took, if that is known.
     """
     match ending.kind, stopped:
         case "done", _:
-            return Settlement(lease=lease, to=State.SUCCEEDED, result=ending.result)
+            return Settlement(
+                lease=lease, to=State.SUCCEEDED, result=ending.result, seconds=seconds
+            )
         case "dead", _:
             return Settlement(lease=lease, to=State.DEAD, failure=ending.failure)
         case _, "cancelled":

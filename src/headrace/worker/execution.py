@@ -7,6 +7,9 @@ once per task (`Recipe`) or done once per batch (claims, settlements, heartbeats
 from __future__ import annotations
 
 import logging
+import math
+
+from msgspec.structs import replace
 
 from headrace import logs
 from headrace.child import ChildDied
@@ -16,7 +19,7 @@ from headrace.errand import Errand, decode_answer, decode_note, encode
 from headrace.errors import UnknownTask
 from headrace.outcome import Dead, Done, Retry, Snooze
 from headrace.pool import Callee
-from headrace.record import Cause, Failure
+from headrace.record import Cause, Failure, State
 from headrace.worker.decision import decide
 from headrace.worker.leases import Leases
 from headrace.worker.run import Arguments, Run
@@ -108,6 +111,7 @@ class Execution:
         if run.stopped or late or now >= run.lease_until:
             self._end(run, Ending(kind="release"))
             return False
+        run.began = now
         if run.timeout is not None:
             self._watchdog.watch(run, run.timeout)
         return True
@@ -159,18 +163,26 @@ class Execution:
     def _end(self, run: Run, ending: Ending) -> None:
         """Hand over what becomes of a run, unless nothing may be written of it any more."""
         run.ended = True
+        seconds = self._now() - run.began if run.began < math.inf else None
         if run.due is not None:
             self._watchdog.forget(run)
         if ending.failure is not None:
-            self._tell(run, ending.failure)
+            failure = replace(ending.failure, seconds=seconds)
+            ending = replace(ending, failure=failure)
+            self._tell(run, failure)
         if run.settled or run.stopped == "lost":
             self._leases.drop([run])
             if run.settled:
-                self._telemetry.event("jobs.settled", count=1, lost=frozenset())
+                self._telemetry.event(
+                    "run.ended", lease=run.lease, to=State.SUCCEEDED, seconds=seconds
+                )
             return
         lease = run.lease
         policy = lease.message.retry or run.recipe.policy
-        self._settler.put(run, decide(lease, ending, policy, run.stopped, self._fraction))
+        settlement = decide(lease, ending, policy, run.stopped, self._fraction, seconds)
+        if self._telemetry.heard:
+            self._telemetry.event("run.ended", lease=lease, to=settlement.to, seconds=seconds)
+        self._settler.put(run, settlement)
 
     def _note(self, run: Run, note: bytes) -> None:
         self._workplace.report(run.job_id, decode_note(note))

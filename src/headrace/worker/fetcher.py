@@ -157,6 +157,9 @@ class Fetcher:
             self._accept(leases, sent)
 
     def _accept(self, leases: Sequence[Lease], sent: float) -> None:
+        if self._site.telemetry.heard:
+            seconds = self._site.clock.monotonic() - sent
+            self._site.telemetry.event("jobs.received", leases=leases, seconds=seconds)
         runs = [make_run(lease, self._recipes, sent, self._site.terms.lease) for lease in leases]
         self._heartbeat.hold(runs)
         self._claimed += len(runs)

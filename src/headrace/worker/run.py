@@ -61,6 +61,7 @@ class Run(msgspec.Struct, eq=False):
         refused: the engine would not write what it came to, so the job is to end as dead.
         logs: its last log lines.
         claimed: when its claim was sent, by the monotonic clock.
+        began: when its function was called, by the monotonic clock.
     """
 
     lease: Lease
@@ -75,6 +76,7 @@ class Run(msgspec.Struct, eq=False):
     refused: bool = False
     logs: deque[str] | None = None
     claimed: float = math.inf
+    began: float = math.inf
 
     @property
     def job_id(self) -> str:

@@ -64,11 +64,12 @@ class Settler:
     def __init__(self, site: Site, leases: Leases) -> None:
         self._engine = site.engine
         self._telemetry = site.telemetry
+        self._now = site.clock.monotonic
         self._failed = site.engine_failed
         self._leases = leases
         self._gathered: deque[_Pair] = deque()
         self._doubtful: deque[list[_Pair]] = deque()
-        self._lock = threading.Lock()  # guards what is under way
+        self._lock = threading.Lock()  # guards what is counted
         self._under_way = 0
         self._retry = Service(
             "headrace-settler", self._try_again, _RETRY_SECONDS, site.ids.fraction
@@ -109,7 +110,8 @@ class Settler:
             self._under_way += 1
         settlements = tuple(settlement for _, settlement in batch)
         reply = self._engine.apply(Settle(settlements))
-        reply.listen(lambda answered: self._answered(batch, answered))
+        began = self._now()
+        reply.listen(lambda answered: self._answered(batch, answered, began))
 
     def _take(self) -> list[_Pair]:
         if self._doubtful:
@@ -122,9 +124,9 @@ class Settler:
             batch.append(pair)
         return batch
 
-    def _answered(self, batch: list[_Pair], reply: Reply[Any]) -> None:
+    def _answered(self, batch: list[_Pair], reply: Reply[Any], began: float) -> None:
         if reply.error is None:
-            self._written(batch, reply.wait())
+            self._written(batch, reply.wait(), self._now() - began)
         elif isinstance(reply.error, StorageFull | EngineBusy):
             self._keep(batch, reply.error)
         elif isinstance(reply.error, _FINAL) or all(run.refused for run, _ in batch):
@@ -138,11 +140,14 @@ class Settler:
         if self._doubtful or self._gathered:
             self._send()
 
-    def _written(self, batch: list[_Pair], settled: Settled) -> None:
+    def _written(self, batch: list[_Pair], settled: Settled, seconds: float) -> None:
         self.stuck = False
-        self.settled += len(batch)
+        with self._lock:
+            self.settled += len(batch)
         self._leases.drop([run for run, _ in batch])
-        self._telemetry.event("jobs.settled", count=len(batch), lost=settled.lost)
+        if self._telemetry.heard:
+            leases = tuple([settlement.lease for _, settlement in batch])
+            self._telemetry.event("jobs.settled", leases=leases, lost=settled.lost, seconds=seconds)
         if settled.lost:
             lost = ", ".join(sorted(settled.lost))
             _log.warning(

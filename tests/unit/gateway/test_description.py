@@ -63,7 +63,7 @@ def app() -> App:
         note: str = "",
         **more: Any,
     ) -> dict[str, Layout]:
-        return {note: layout}
+        return {f"{ctx}{author}{folder}{when}{pages}{note}{more}": layout}
 
     return app
 

@@ -310,7 +310,8 @@ def test_a_childs_transaction_has_settled_the_run(case: Case) -> None:
     case.execution.perform_in(run, FakeCallee(Answer(Ending(kind="done"), settled=True)))
     assert case.stage.engine.settlements() == []
     assert len(case.leases) == 0
-    assert case.stage.events == [("jobs.settled", {"count": 1, "lost": frozenset()})]
+    (ended,) = case.stage.events
+    assert ended == ("run.ended", {"lease": run.lease, "to": State.SUCCEEDED, "seconds": 0.0})
 
 
 def test_the_death_of_a_child_is_a_failed_attempt(case: Case) -> None:

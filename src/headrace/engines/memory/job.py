@@ -52,6 +52,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     result: msgspec.Raw | None = None
     failure: Failure | None = None
     history: tuple[Attempt, ...] = ()
+    seconds: float | None = None
 
     @property
     def id(self) -> str:
@@ -129,7 +130,8 @@ def settled(job: Job, settlement: Settlement, now: float) -> Job:
     if obeys:
         return cancelled(job, Cause.CANCELLED, job.cancelling or "", now)
     if settlement.to.terminal:
-        return replace(_ended(job, settlement.to, failure, now), result=settlement.result)
+        job = _ended(job, settlement.to, failure, now)
+        return replace(job, result=settlement.result, seconds=settlement.seconds)
     waits = settlement.delay if settlement.to is State.SCHEDULED else 0.0
     return postponed(job, now + waits, now)
 
@@ -197,6 +199,7 @@ def recorded(job: Job, reason: str) -> Record:
         result=job.result,
         failure=job.failure,
         history=job.history,
+        seconds=job.seconds,
     )
 
 
@@ -226,6 +229,7 @@ def restored(record: Record, place: int, token: int, now: float) -> Job:
         result=record.result,
         failure=record.failure,
         history=record.history,
+        seconds=record.seconds,
     )
     return job if record.run_at is None else postponed(job, record.run_at, now)
 

@@ -18,7 +18,7 @@ _MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 _MIGRATION_SECONDS = 300.0
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('headrace.migration', 0))"
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Safety(NamedTuple):

@@ -161,6 +161,7 @@ class _Rest(msgspec.Struct, omit_defaults=True):
     c: str | None = None
     why: str | None = None
     v: str | None = None
+    d: float | None = None
 
 
 def restore(write: Restore, moment: Moment) -> Plan[None]:
@@ -281,6 +282,7 @@ def _rest(record: Record, place: int) -> _Rest:
         return rest
     rest.f, rest.k = record.finished_at, record.kept_until
     rest.v = None if record.result is None else bytes(record.result).decode()
+    rest.d = record.seconds
     if record.failure is not None:
         rest.c, rest.why = record.failure.cause, as_text(record.failure)
     return rest

@@ -149,7 +149,7 @@ def _record(row: tuple[Any, ...], history: tuple[Attempt, ...]) -> Record:
     state = State(row[3])
     last = history[-1].failure if history and state is not State.SUCCEEDED else None
     return Record(
-        message=_envelope(*row[14:], text=row[1]),
+        message=_envelope(*row[14:17], text=row[1]),
         accepted_at=row[2],
         state=state,
         reason=row[4],
@@ -163,6 +163,7 @@ def _record(row: tuple[Any, ...], history: tuple[Attempt, ...]) -> Record:
         result=None if result is None else msgspec.Raw(result.encode()),
         failure=_failure(failure) if failure is not None else last,
         history=history,
+        seconds=row[17],
     )
 
 

@@ -39,6 +39,7 @@ class _Run(msgspec.Struct):
     a: int
     k: float
     r: str | None
+    d: float | None
 
 
 def settle(write: Settle, moment: Moment) -> Plan[Settled]:
@@ -104,6 +105,7 @@ def _runs(settlements: Sequence[Settlement]) -> str:
                 lease.attempt,
                 own.succeeded if (own := lease.message.retention) else keep,
                 None if s.result is None else bytes(s.result).decode(),
+                s.seconds,
             )
             for number, s in enumerate(settlements)
         ]

@@ -149,6 +149,8 @@ def _settled(s: Settlement) -> Verb:
     lease, failure = s.lease, s.failure
     result = False if s.result is None else bytes(s.result).decode()
     run = (lease.message.id, lease.token, lease.claim, s.to, s.counted, result)
+    if s.seconds is not None:
+        return (*run, s.delay, False, False, s.seconds)
     if failure is None:
         return (*run, s.delay) if s.delay else run
     return (*run, s.delay, failure.cause, _text(failure))
@@ -177,6 +179,7 @@ def _restored(record: Record) -> Verb:
         False if record.result is None else bytes(record.result).decode(),
         _text(failure) if ended and failure else False,
         past,
+        _or_false(record.seconds),
     )
 
 

@@ -52,6 +52,14 @@ class _Job(msgspec.Struct, frozen=True, array_like=True, gc=False):
     run_at: float | bool = False
     expires: float | bool = False
     cancelling: str | bool = False
+    lease: float | bool = False
+    keep: float | bool = False
+    keep_dead: float | bool = False
+    unique: str | bool = False
+    order: str | bool = False
+    skip: bool = False
+    tags: list[str] | bool = False
+    seconds: float | bool = False
 
 
 _job = msgspec.msgpack.Decoder(_Job).decode
@@ -122,6 +130,7 @@ def _record(row: Sequence[Any]) -> Record:
         result=None if result is None else msgspec.Raw(result),
         failure=last if failure is None else _failure(failure),
         history=history,
+        seconds=None if job.seconds is False else job.seconds,
     )
 
 

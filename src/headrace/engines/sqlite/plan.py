@@ -9,7 +9,7 @@ thread that binds row by row would have to win back, against a busy event loop, 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,9 +56,10 @@ def numbers(values: Sequence[int]) -> object:
     return apsw.carray(array("q", values))
 
 
-def digits(values: Sequence[int]) -> bytes:
+def digits(values: Iterable[int]) -> bytes:
     """Return numbers as a column of 20 digits each, for what stands beside the rows of a carray."""
-    return ("%020d" * len(values) % tuple(values)).encode()
+    numbers = tuple(values)
+    return ("%020d" * len(numbers) % numbers).encode()
 
 
 def run(connection: apsw.Connection, plan: Plan[T]) -> T:

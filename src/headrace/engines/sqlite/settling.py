@@ -111,7 +111,8 @@ def _succeed(settlements: Sequence[Settlement], now: float, *, plain: bool) -> P
         alike[lease.attempt, keep].append(settlement)
     for (attempt, keep), group in alike.items():
         places = digits([s.lease.place for s in group])
-        yield do("finish_succeeded", texts([_result(s) for s in group]), places, attempt, now, keep)
+        results, lasted = texts([_result(s) for s in group]), digits(map(_microseconds, group))
+        yield do("finish_succeeded", results, places, attempt, now, keep, lasted)
     yield do("running_delete", chosen)
     if plain and not special:
         yield do("finish_count", chosen, now)
@@ -122,6 +123,10 @@ def _succeed(settlements: Sequence[Settlement], now: float, *, plain: bool) -> P
 
 def _result(settlement: Settlement) -> str:
     return "" if settlement.result is None else bytes(settlement.result).decode()
+
+
+def _microseconds(settlement: Settlement) -> int:
+    return -1 if settlement.seconds is None else int(settlement.seconds * 1e6)
 
 
 def _has_live_rows(message: Message) -> bool:

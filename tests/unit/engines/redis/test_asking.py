@@ -70,6 +70,9 @@ def test_a_success_takes_few_words_and_a_failure_all() -> None:
     assert (word, strict) == ("settle", True)
     assert short == (LEASE.job_id, 7, "w.1", "succeeded", True, "1")
     assert long[6:] == (3.0, "error", '{"cause":"error"}')
+    timed = replace(done, seconds=1.5)
+    ((_, (long,), _),), _ = verbs_of([Settle((timed,))])
+    assert long[5:] == ("1", 0.0, False, False, 1.5)
 
 
 def test_a_run_cannot_go_on_by_being_settled() -> None:
@@ -137,7 +140,7 @@ def test_a_job_that_waits_arrives_with_its_moments() -> None:
     )
     past = [(1, '{"cause":"error"}', False, 2.0)]
     assert restored(job) == (
-        "scheduled", 1.0, 6.0, 3.0, 1, 2, False, False, False, False, False, past
+        "scheduled", 1.0, 6.0, 3.0, 1, 2, False, False, False, False, False, past, False
     )  # fmt: skip
 
 
@@ -152,7 +155,7 @@ def test_a_finished_job_arrives_with_its_end() -> None:
         result=msgspec.Raw(b"null"),
     )
     assert restored(ended)[1:] == (
-        1.0, False, False, 0, 0, 2.0, 4.0, "expired", "null", '{"cause":"expired"}', []
+        1.0, False, False, 0, 0, 2.0, 4.0, "expired", "null", '{"cause":"expired"}', [], False
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ select job.seq, job.envelope, job.accepted_at,
   finished.finished_at, finished.kept_until,
   running.seq is not null and cancelling.seq is not null,
   coalesce(running.claim, ''), finished.result, finished.failure,
-  job.id::text, job.task, queue.name
+  job.id::text, job.task, queue.name, finished.seconds
 from headrace.job job
 join headrace.queue queue on queue.id = job.queue
 left join headrace.finished finished on finished.seq = job.seq

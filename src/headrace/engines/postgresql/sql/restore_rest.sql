@@ -3,14 +3,14 @@ with given as materialized (
   select moved.*, job.queue, job.tags
   from json_to_recordset($1::text::json) as moved (
     s bigint, st text, a integer, lost integer, r float8, x float8, o text, w boolean,
-    f float8, k float8, c text, why text, v text
+    f float8, k float8, c text, why text, v text, d float8
   )
   join headrace.job job on job.seq = moved.s
 ),
 ended as (
   insert into headrace.finished
-    (seq, state, attempt, finished_at, kept_until, result, cause, failure)
-  select s, st, coalesce(a, 0), f, k, v, c, why from given where f is not null
+    (seq, state, attempt, finished_at, kept_until, result, cause, failure, seconds)
+  select s, st, coalesce(a, 0), f, k, v, c, why, d from given where f is not null
 ),
 tried as (
   insert into headrace.tally (seq, attempts, lost)

@@ -1,16 +1,16 @@
 -- Answers with the runs whose lease is lost, and whether anybody asked to cancel anything.
 with given as materialized (
   select * from json_to_recordset($1::text::json)
-    as run (n integer, s bigint, t bigint, c text, a integer, k float8, r text)
+    as run (n integer, s bigint, t bigint, c text, a integer, k float8, r text, d float8)
 ),
 gone as (
   delete from headrace.running using given
   where running.seq = given.s and running.token = given.t and running.claim = given.c
-  returning running.seq, given.n, given.a, given.k, given.r
+  returning running.seq, given.n, given.a, given.k, given.r, given.d
 ),
 done as (
-  insert into headrace.finished (seq, state, attempt, finished_at, kept_until, result)
-  select seq, 'succeeded', a, $2::float8, $2::float8 + k, r from gone
+  insert into headrace.finished (seq, state, attempt, finished_at, kept_until, result, seconds)
+  select seq, 'succeeded', a, $2::float8, $2::float8 + k, r, d from gone
 ),
 counted as (
   insert into headrace.flow (queue, jobs, bytes, drained)

@@ -113,6 +113,7 @@ local function record_of(job, known)
     finished_at = job[FINISHED] and text_of(job[FINISHED]),
     kept_until = job[KEPT] and text_of(job[KEPT]),
     result = text_about('result:', results, id), failure = failure_of(job, past),
+    seconds = job[SECONDS] and text_of(job[SECONDS]),
   }
   for name, value in pairs(rest) do
     if value then
@@ -324,6 +325,7 @@ local function restore_job(f)
   end
   job[ACCEPTED], job[EXPIRES], job[ATTEMPT], job[LOST] = f[3], f[4], f[6], f[7]
   job[RUN_AT], job[FINISHED], job[KEPT], job[CAUSE] = false, f[8], f[9], f[10]
+  job[SECONDS] = f[14]
   jobs[id], texts[id] = job, f[1][4]
   if f[11] then
     results[id] = f[11]

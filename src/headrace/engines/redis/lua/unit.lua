@@ -93,7 +93,7 @@ end
 local STATE, QUEUE, SEQ, TASK, PRIORITY, SIZE, ACCEPTED, ATTEMPT = 1, 2, 3, 4, 5, 6, 7, 8
 local LOST, TOKEN, CLAIM, FINISHED, KEPT, CAUSE, RUN_AT, EXPIRES = 9, 10, 11, 12, 13, 14, 15, 16
 local CANCELLING, LEASE, KEEP, KEEP_DEAD, UNIQUE, ORDER = 17, 18, 19, 20, 21, 22
-local SKIP, TAGS, ID = 23, 24, 25
+local SKIP, TAGS, SECONDS, ID = 23, 24, 25, 26
 
 -- Reads jobs that were not read before, all in one call.
 local function read_jobs(ids)
@@ -123,7 +123,7 @@ local function job_of(id)
 end
 
 local function packed(job)
-  local id, last = job[ID], TAGS
+  local id, last = job[ID], SECONDS
   job[ID] = nil
   while not job[last] do
     job[last] = nil

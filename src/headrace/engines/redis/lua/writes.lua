@@ -17,7 +17,8 @@ local function new_job(f)
   end
   return {
     false, f[3], count_up('seq', 1), f[2], f[5], #f[4], now, f[6], 0, 0, '', false, false, false,
-    run_at, expires, false, f[15], f[16], f[17], f[11], f[13], f[14], f[18], f[1],
+    run_at, expires, false, f[15], f[16], f[17], f[11], f[13], f[14], f[18], false,
+    f[1],
   }
 end
 
@@ -111,7 +112,7 @@ local function extend(list, seconds)
   return {lost, cancelled}
 end
 
-local function settle_one(job, to, counted, result, delay, cause, failure)
+local function settle_one(job, to, counted, result, delay, cause, failure, seconds)
   touch(job)
   -- A run that does not end its job cannot win against the wish to cancel it.
   local obeys = job[CANCELLING] and LIVE[to]
@@ -129,6 +130,7 @@ local function settle_one(job, to, counted, result, delay, cause, failure)
     if result then
       results[job[ID]] = result
     end
+    job[SECONDS] = seconds
     finish(job, to, cause, failure)
   else
     postpone(job, now + (to == 'scheduled' and delay or 0))
@@ -141,7 +143,7 @@ local function settle(list, strict)
   for _, f in ipairs(list) do
     local job = held(f[1], f[2], f[3])
     if job then
-      settle_one(job, f[4], f[5], f[6], f[7], f[8], f[9])
+      settle_one(job, f[4], f[5], f[6], f[7], f[8], f[9], f[10])
     else
       lost[#lost + 1] = f[1]
     end

@@ -15,7 +15,7 @@ select job.seq, job.envelope, job.accepted_at,
   coalesce(tally.lost, 0), iif(scheduled.run_at > ?1, scheduled.run_at, null),
   finished.finished_at, finished.kept_until, cancelling.seq is not null,
   coalesce(running.claim, ''), finished.result, finished.failure,
-  job.id, job.task, queue.name
+  job.id, job.task, queue.name, finished.seconds
 from headrace_job job
 join headrace_queue queue on queue.id = job.queue
 left join headrace_finished finished on finished.seq = job.seq

@@ -1,0 +1,1 @@
+"""Observe: what happens, told to people and to the tools they have."""
