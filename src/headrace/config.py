@@ -52,6 +52,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             what it has accepted.
         ballast: bytes of disk kept in reserve for ending work when the disk is full.
         allow_volatile_server: use a Redis server that keeps no append-only file all the same.
+        webhook_allow: networks, such as `127.0.0.0/8`, that webhooks may be sent to although they
+            are not of the public internet; there http and any port will do.
     """
 
     url: str = "sqlite:///headrace.db"
@@ -72,6 +74,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     allow_unsafe_server: bool = False
     ballast: Size = 16 * 1024 * 1024
     allow_volatile_server: bool = False
+    webhook_allow: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -154,7 +157,7 @@ def _checked(name: str, value: Any, source: str, *, from_text: bool) -> Any:
         close = difflib.get_close_matches(name, kinds, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(kinds)}"
         raise ConfigError(f"{source}: there is no such setting; {hint}")
-    structured = name in ("queues", "retention")
+    structured = name in ("queues", "retention", "webhook_allow")
     try:
         if from_text and structured:
             return msgspec.json.decode(value, type=kinds[name])

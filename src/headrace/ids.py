@@ -69,6 +69,10 @@ class Ids:
         """Return 16 random hexadecimal digits: names for claims and for worker incarnations."""
         return f"{self._own_random().getrandbits(64):016x}"
 
+    def secret(self, size: int = 32) -> bytes:
+        """Return random bytes that nobody can guess, whatever the seed."""
+        return os.urandom(size)
+
     def fraction(self) -> float:
         """Return a random number in [0, 1): for jitter."""
         return self._own_random().random()

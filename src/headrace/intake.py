@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from headrace.clock import Clock
@@ -10,12 +10,15 @@ from headrace.engine import Engine
 from headrace.errors import OutcomeUnknown, QueueFull, UsageError
 from headrace.ids import Ids
 from headrace.job import Job
+from headrace.message import Message
 from headrace.reply import Reply
 from headrace.task import Call
 from headrace.watcher import Watcher
-from headrace.write import Send, Sent
+from headrace.write import Send, Sent, Write
 
 Jobs = list[Job[Any]]
+Companion = Callable[[Engine, Sequence[Message]], Sequence[Write[Any]]]
+"""Says what is to be written beside new jobs, in the same commit. It must not wait."""
 
 _SHORTEST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
@@ -29,13 +32,22 @@ class Intake:
         watcher: tells the jobs' submitters when they are finished.
         ids: names the jobs.
         clock: tells how long a submit has waited for room.
+        companions: say what is to be written beside the jobs.
     """
 
-    def __init__(self, engine: Engine, watcher: Watcher, ids: Ids, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        watcher: Watcher,
+        ids: Ids,
+        clock: Clock,
+        companions: Sequence[Companion] = (),
+    ) -> None:
         self.engine = engine
         self.watcher = watcher
         self.ids = ids
         self.clock = clock
+        self._companions = companions
 
     def send(
         self, calls: Sequence[Call[Any]], tx: object | None = None
@@ -54,7 +66,14 @@ class Intake:
         named = list(zip(ids, calls, strict=True))
         messages = tuple([call.message(job_id) for job_id, call in named])
         jobs: Jobs = [Job(job_id, watcher, call.task.returns) for job_id, call in named]
+        if beside := self.beside(messages):
+            reply = self.engine.commit([Send(messages), *beside], adopted)
+            return reply.map(_first), jobs
         return self.engine.apply(Send(messages), adopted), jobs
+
+    def beside(self, messages: Sequence[Message]) -> list[Write[Any]]:
+        """Return what must be written in the commit that sends these messages."""
+        return [write for each in self._companions for write in each(self.engine, messages)]
 
 
 class Submission:
@@ -108,6 +127,11 @@ def unknown(jobs: Jobs) -> OutcomeUnknown:
         " app.job(id) tells, later",
         [job.id for job in jobs],
     )
+
+
+def _first(answers: tuple[Any, ...]) -> Sent:
+    sent: Sent = answers[0]
+    return sent
 
 
 def _inner(tx: object) -> object:
