@@ -13,7 +13,9 @@ from headrace.webhooks import endpoints as module
 from headrace.webhooks.endpoint import Endpoint, SigningKey
 from headrace.webhooks.endpoints import Endpoints, read_all
 
-ENDPOINT = Endpoint(id="a", url="https://example.com/", keys=(SigningKey("whsec_"),), created_at=1.0)
+ENDPOINT = Endpoint(
+    id="a", url="https://example.com/", keys=(SigningKey("whsec_"),), created_at=1.0
+)
 
 
 def test_they_are_remembered_in_order(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

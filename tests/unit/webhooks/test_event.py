@@ -22,7 +22,12 @@ def message(**fields: Any) -> Message:
 
 
 def record(state: State = State.SUCCEEDED, **fields: Any) -> Record:
-    given = {"message": message(), "accepted_at": 1.0, "finished_at": 1_700_000_000.25, "attempt": 2}
+    given = {
+        "message": message(),
+        "accepted_at": 1.0,
+        "finished_at": 1_700_000_000.25,
+        "attempt": 2,
+    }
     return Record(state=state, **(given | fields))
 
 

@@ -296,7 +296,6 @@ def test_the_certificate_must_be_of_the_name(tmp_path: Path) -> None:
 def test_a_certificate_that_has_expired_is_none(tmp_path: Path) -> None:
     tls, file = certificate(tmp_path, "hooks.example.com", days=-1)
     trust = ssl.create_default_context(cafile=str(file))
-    with Receiver(tls=tls) as receiver:
-        with pytest.raises(NotDelivered, match="certificate"):
-            url = f"https://hooks.example.com:{receiver.port}/"
-            post(url, resolve=names("127.0.0.1"), trust=trust)
+    with Receiver(tls=tls) as receiver, pytest.raises(NotDelivered, match="certificate"):
+        url = f"https://hooks.example.com:{receiver.port}/"
+        post(url, resolve=names("127.0.0.1"), trust=trust)

@@ -118,7 +118,8 @@ def test_what_is_old_or_from_the_future_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["", "secret", "whsec_", "whsec_!", "whsec_AAAA", "whpk_" + "A" * 43 + "=", "whsk_AA=="]
+    "secret",
+    ["", "secret", "whsec_", "whsec_!", "whsec_AAAA", "whpk_" + "A" * 43 + "=", "whsk_AA=="],
 )
 def test_what_cannot_sign_is_refused(secret: str) -> None:
     with pytest.raises(InvalidOption, match="base64"):
