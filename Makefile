@@ -24,7 +24,7 @@ demo: $(STAMP) ## See it work: every file of the standard library becomes a job
 
 .PHONY: test
 test: $(STAMP) ## Run the tests (all but the soak)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types, layers and style

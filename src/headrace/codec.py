@@ -19,7 +19,7 @@ from msgspec import UNSET
 from msgspec.structs import astuple
 
 from headrace.errors import InvalidArguments, InvalidOption
-from headrace.json_form import MISFITS, JsonForm, describe
+from headrace.json_form import MISFITS, JsonForm, describe, pointer
 from headrace.outcome import Outcome
 
 _OUTCOMES = frozenset(get_args(Outcome))
@@ -102,7 +102,8 @@ class Parameters:
         try:
             arguments = self._form.decode(body)
         except MISFITS as error:
-            raise InvalidArguments(f"{self._task}: {describe(error)}") from None
+            message = f"{self._task}: {describe(error)}"
+            raise InvalidArguments(message, pointer(error)) from None
         if not self._in_order:
             return self._arrange(arguments, injected)
         values = astuple(arguments)

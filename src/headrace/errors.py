@@ -73,7 +73,15 @@ class BlockedDestination(InvalidOption):
 
 
 class InvalidArguments(UsageError, TypeError):
-    """The arguments do not fit the task's parameters; the message names the parameter."""
+    """The arguments do not fit the task's parameters; the message names the parameter.
+
+    Attributes:
+        pointer: where in the arguments, as a JSON Pointer (RFC 6901); "" is all of them.
+    """
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.pointer = pointer
 
 
 class UnknownTask(UsageError, LookupError):

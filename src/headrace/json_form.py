@@ -23,6 +23,9 @@ NESTING_LIMIT = 200
 
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]')
 _AT = re.compile(r"(?P<problem>.*) - at `(?P<place>.*)`", re.DOTALL)
+_PLACE = re.compile(r"`\$(?P<steps>[^`]*)`")
+_FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>[^`]*)`")
+_STEP = re.compile(r"\.(?P<name>[^.[]+)|\[(?P<index>\d+)\]|(?P<unknown>\[\.\.\.\])")
 
 MISFITS = (TypeError, ValueError, RecursionError)
 """What making and reading JSON raises for values that have no such form."""
@@ -85,6 +88,28 @@ def describe(error: Exception) -> str:
         place = found["place"].removeprefix("$")
         text = found["problem"] + (f" at {place}" if place else "")
     return text[:1].lower() + text[1:]
+
+
+def pointer(error: Exception) -> str:
+    """Return where in a JSON text it does not fit, as a JSON Pointer (RFC 6901).
+
+    A field that is missing is pointed to as if it were there. Which member of a mapping is at fault
+    is not known; the pointer then ends at the mapping.
+    """
+    text = str(error)
+    steps: list[str] = []
+    if place := _PLACE.search(text):
+        for step in _STEP.finditer(place["steps"]):
+            if step["unknown"]:
+                return _joined(steps)
+            steps.append(step["name"] or step["index"])
+    if field := _FIELD.match(text):
+        steps.append(field["name"])
+    return _joined(steps)
+
+
+def _joined(steps: list[str]) -> str:
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
 # Types --------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def paint(what: str, seconds: float = 0.0) -> str:
     return what.upper()
 """
 HEADRACE = Path(sys.executable).with_name("headrace")
-PATIENCE = 60.0
+PATIENCE = 110.0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from headrace.gateway.quota import Quota
+
 SCOPES = (
     "jobs:submit",
     "jobs:read",
@@ -33,12 +35,14 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         tenant: whose jobs it sees and submits; None: everybody's.
         scopes: what it may do, of `SCOPES`.
         queues: patterns of the queues it may use, such as `mail-*`; none: all of them.
+        quota: how many requests it may make; None: as many as it likes.
     """
 
     name: str
     tenant: str | None = None
     scopes: frozenset[str] = frozenset()
     queues: tuple[str, ...] = ()
+    quota: Quota | None = None
 
     def may(self, scope: str, queue: str | None = None) -> bool:
         """Return whether it may do something, in a queue if one is named."""

@@ -11,7 +11,10 @@ from headrace.app import App
 from headrace.callers import answer
 from headrace.engine import Engine
 from headrace.gateway.caller import Caller
+from headrace.gateway.guard import FIELDS
+from headrace.gateway.load import Load
 from headrace.gateway.problem import Problem
+from headrace.gateway.quota import Buckets
 from headrace.gateway.settings import Settings
 from headrace.record import Record
 from headrace.reply import Reply
@@ -28,12 +31,17 @@ class Desk:
         app: whose tasks and jobs they are about.
         settings: the gateway's.
         admit: finds out who asks, or raises `Problem`.
+
+    Attributes:
+        load: how much there is to do.
     """
 
     def __init__(self, app: App, settings: Settings, admit: Admit) -> None:
         self.app = app
         self.settings = settings
+        self.load = Load(settings)
         self._admit = admit
+        self._buckets = Buckets(app.clock)
 
     async def caller(self, request: HTTPConnection, scope: str, queue: str | None = None) -> Caller:
         """Return who asks, if it may do what it asks for.
@@ -44,12 +52,13 @@ class Desk:
             queue: the queue that it is about.
 
         Raises:
-            Problem: it is not known (401), or may not do this (403).
+            Problem: it is not known (401), may not do this (403), or asks too often (429).
         """
         caller = await self._admit(request)
-        if not caller.may(scope, queue):
-            where = f" in queue {queue}" if queue is not None else ""
-            raise Problem("forbidden", f"this key does not allow {scope}{where}")
+        if caller.quota is not None:
+            told = self._buckets.take(caller.name, caller.quota)
+            request.scope[FIELDS] += [(n.lower().encode(), t.encode()) for n, t in told.items()]
+        permit(caller, scope, queue)
         return caller
 
     async def engine(self) -> Engine:
@@ -71,3 +80,14 @@ class Desk:
         if record is None or not caller.owns(record.message.tags):
             raise Problem("not-found", f"there is no job {job_id}, or it is no longer kept")
         return record
+
+
+def permit(caller: Caller, scope: str, queue: str | None = None) -> None:
+    """Refuse what a caller may not do.
+
+    Raises:
+        Problem: it may not do this (403).
+    """
+    if not caller.may(scope, queue):
+        where = f" in queue {queue}" if queue is not None else ""
+        raise Problem("forbidden", f"this key does not allow {scope}{where}")

@@ -42,7 +42,7 @@ class Gateway:
             *Jobs(desk).routes,
         ]
         site = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=self._lifespan)
-        self._guard = Guard(site, self.settings)
+        self._guard = Guard(site, self.settings, desk.load)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, one WebSocket, or the server itself (ASGI)."""

@@ -4,34 +4,41 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.errors import HeadraceError
+from headrace.gateway.load import Load
 from headrace.gateway.problem import Problem, of
 from headrace.gateway.settings import Settings
 
 _log = logging.getLogger("headrace")
 
+FIELDS = "headrace.fields"
+"""Where in a request's scope header fields of its answer are gathered, as pairs of bytes."""
+
 _KINDS = {404: "not-found", 405: "method-not-allowed"}
+_PROBES = ("/livez", "/readyz")
+_TRY_AGAIN_LATER = 1013
 
 
 class Guard:
-    """Checks where a request wants to go, and how large it says that it is, before it is read.
+    """Checks where a request wants to go, and how large its head is, before its body is read.
 
     Args:
         site: what answers those that pass.
         settings: the limits.
+        load: counts them.
     """
 
-    def __init__(self, site: ASGIApp, settings: Settings) -> None:
+    def __init__(self, site: ASGIApp, settings: Settings, load: Load) -> None:
         self._site = site
         self._settings = settings
-        self._handled = 0
-        self.draining = False
+        self._load = load
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with a problem (ASGI)."""
@@ -41,30 +48,60 @@ class Guard:
         try:
             self._check(scope)
         except Problem as problem:
-            await self._turn_away(problem, scope, receive, send)
+            await _turn_away(problem, scope, receive, send)
             return
-        self._handled += 1
+        fields: list[tuple[bytes, bytes]] = []
+        scope[FIELDS] = fields
+
+        async def answer(message: Message) -> None:
+            if fields and message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *fields]
+            await send(message)
+
+        load = self._load
+        load.handled += 1
         try:
-            await self._site(scope, receive, send)
+            await self._site(scope, receive, answer)
         finally:
-            self._handled -= 1
+            load.handled -= 1
 
     def _check(self, scope: Scope) -> None:
+        """Refuse what is not to be looked at; what costs least comes first."""
+        if not scope["path"].endswith(_PROBES):
+            self._load.check()
         settings = self._settings
-        if self.draining:
-            raise Problem("draining", "another process will answer", {"Retry-After": "1"})
-        if self._handled >= settings.max_requests:
-            raise Problem("temporary-reduced-capacity", "", {"Retry-After": "1"})
-        if len(scope["raw_path"]) + len(scope["query_string"]) > settings.max_url:
+        path = scope.get("raw_path") or scope["path"].encode()
+        if len(path) + len(scope["query_string"]) > settings.max_url:
             raise Problem("uri-too-long", f"the limit is {settings.max_url} bytes")
+        if b"%" in path:
+            _check_path(path)
+        hosts = size = 0
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+            if name == b"host":
+                hosts += 1
+        if size > settings.max_headers:
+            detail = f"the header fields have {size} bytes; the limit is {settings.max_headers}"
+            raise Problem("headers-too-large", detail, limit=settings.max_headers)
+        if hosts != 1:
+            raise Problem("malformed-request", "send one Host field (RFC 9112 §3.2)")
 
-    async def _turn_away(
-        self, problem: Problem, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1013})
-            return
-        await problem.response()(scope, receive, send)
+
+def _check_path(path: bytes) -> None:
+    try:
+        text = unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise Problem("malformed-request", "the path is not percent-encoded UTF-8") from None
+    if not text.isprintable():
+        raise Problem("malformed-request", "there are control characters in the path")
+
+
+async def _turn_away(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    denial = "websocket.http.response" in scope.get("extensions", {})
+    if scope["type"] == "websocket" and not denial:
+        await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER})
+        return
+    await problem.response()(scope, receive, send)
 
 
 async def answer_error(_: Request, error: Exception) -> Response:
@@ -76,6 +113,8 @@ async def answer_error(_: Request, error: Exception) -> Response:
         return Problem(kind, headers=error.headers or {}).response()
     if isinstance(error, HeadraceError):
         return of(error).response()
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)  # for the log: nobody is there to read it
     _log.error("a request failed unexpectedly", exc_info=error)
     return Problem("internal-error").response()
 
@@ -84,5 +123,6 @@ HANDLERS: dict[Any, Any] = {
     Problem: answer_error,
     HTTPException: answer_error,
     HeadraceError: answer_error,
+    ClientDisconnect: answer_error,
     Exception: answer_error,
 }

@@ -63,6 +63,11 @@ TITLES: dict[str, tuple[int, str]] = {
 """Every kind of problem, with its status and title; `GET /v1/problems/{kind}` tells them."""
 
 
+_OWN = "/v1/problems/"
+_REGISTERED = "https://iana.org/assignments/http-problem-types#"
+_TAKEN = {"quota-exceeded", "temporary-reduced-capacity"}  # draft-ietf-httpapi-ratelimit-headers-10
+
+
 class Problem(Exception):
     """A request that is answered with a problem.
 
@@ -91,7 +96,7 @@ class Problem(Exception):
     def content(self) -> dict[str, Any]:
         """The members of the problem, as RFC 9457 §3 names them."""
         problem = {
-            "type": f"/v1/problems/{self.kind}",
+            "type": f"{_REGISTERED if self.kind in _TAKEN else _OWN}{self.kind}",
             "title": self.title,
             "status": self.status,
         }

@@ -20,16 +20,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             answers.
         anonymous: whether whoever comes without a key may do everything.
         proxied: whether a proxy that ends TLS stands in front and sets `X-Forwarded-Proto`.
-        max_body: a request's body.
+        max_body: a request's body, or one line of a batch in JSON lines.
+        max_stream: all lines of a batch in JSON lines.
         max_url: the address of a request.
         max_headers: all header fields together.
         max_depth: levels of nesting in JSON.
-        max_keys: members of objects in one body.
+        max_keys: members of objects in one body; in a batch, in one job.
         max_batch: calls in one batch.
         max_requests: requests that are being handled at a time.
         max_waiters: requests, streams and sockets that wait for jobs at a time.
         max_message: one message on a WebSocket.
-        body_timeout: until a body has arrived.
+        body_timeout: until a body has arrived; a batch in JSON lines has as much for each further
+            `max_body` of it.
         wait_default: a long poll that names no time.
         wait_limit: the longest long poll.
         idempotency: how long an Idempotency-Key is remembered.
@@ -41,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     anonymous: bool = False
     proxied: bool = False
     max_body: Count = 1024 * 1024
+    max_stream: Count = 16 * 1024 * 1024
     max_url: Count = 8 * 1024
     max_headers: Count = 16 * 1024
     max_depth: Count = 64

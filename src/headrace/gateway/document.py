@@ -1,0 +1,114 @@
+"""Document: a JSON text that everybody reads alike, and that is not too much to read.
+
+JSON leaves open what duplicate names, half surrogate pairs and huge numbers mean (RFC 8259 §4, §6,
+§8.2), so two programs may see different things in one text. What I-JSON forbids (RFC 7493 §2) is
+refused here, before anything else looks at it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from headrace.gateway.problem import Problem, invalid
+from headrace.gateway.settings import Settings
+from headrace.json_form import MISFITS, describe, pointer
+
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+def read(text: bytes | msgspec.Raw, settings: Settings, times: int = 1) -> Any:
+    """Return what a JSON text says.
+
+    Args:
+        text: is UTF-8 (RFC 8259 §8.1).
+        settings: the limits.
+        times: what the limit of members is multiplied by, where a text holds several documents.
+
+    Raises:
+        Problem: it is no JSON or too deep (400), has too many members (413), or a text in it is no
+            text (422).
+    """
+    text = bytes(text)
+    try:
+        value = msgspec.json.decode(text)
+    except MISFITS as error:
+        raise _misread(text, error, settings) from None
+    members, depth = _measure(value)
+    if depth > settings.max_depth:
+        raise _too_deep(settings)
+    if members > settings.max_keys * times:
+        detail = f"the body has {members} members; the limit is {settings.max_keys}"
+        raise Problem("payload-too-large", detail, limit=settings.max_keys)
+    # A colon in a string is looked at only if the plain count does not explain itself.
+    if members != text.count(b":") and members != _STRINGS.sub(b"", text).count(b":"):
+        raise Problem("malformed-request", f"{_repeated(text)} more than once in one object")
+    return value
+
+
+def canonical(value: object) -> bytes:
+    """Return a JSON text that does not depend on the order of members and on white space."""
+    return msgspec.json.encode(value, order="deterministic")
+
+
+def _measure(value: object) -> tuple[int, int]:
+    """Count members of objects, and levels."""
+    members = depth = 0
+    level = [value] if type(value) in (dict, list) else []
+    while level:
+        depth += 1
+        inside: list[Any] = []
+        for part in level:
+            if type(part) is dict:
+                members += len(part)
+                inside += part.values()
+            else:
+                inside += part  # type: ignore[arg-type] # a list: nothing else is put in here
+        level = [part for part in inside if type(part) is dict or type(part) is list]
+    return members, depth
+
+
+def _misread(text: bytes, error: Exception, settings: Settings) -> Problem:
+    if isinstance(error, UnicodeDecodeError):
+        return Problem("malformed-request", "the body is not UTF-8")
+    if isinstance(error, RecursionError):
+        return _too_deep(settings)
+    if _has_half(text):
+        return invalid([("", "a text contains half of a surrogate pair, which is no character")])
+    if isinstance(error, msgspec.ValidationError):
+        place = pointer(error)
+        detail = f"a number cannot be represented: {describe(error)}"
+        return Problem(
+            "malformed-request", detail, errors=[{"pointer": place, "detail": describe(error)}]
+        )
+    if not text.strip():
+        return Problem("malformed-request", "the body is empty; send a JSON object, such as {}")
+    return Problem("malformed-request", f"the body is no JSON: {describe(error)}")
+
+
+def _too_deep(settings: Settings) -> Problem:
+    detail = f"the body is nested too deeply; the limit is {settings.max_depth} levels"
+    return Problem("malformed-request", detail, limit=settings.max_depth)
+
+
+def _has_half(text: bytes) -> bool:
+    try:
+        return bool(_HALVES.search(json.dumps(json.loads(text), ensure_ascii=False)))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _repeated(text: bytes) -> str:
+    """Name the member that an object has twice: slowly, since it is an error anyway."""
+    found: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        found.extend(name for name in names if names.count(name) > 1 and not found)
+
+    json.loads(text, object_pairs_hook=look)
+    return f"{found[0]!r:.100} is there" if found else "a member is there"
