@@ -11,12 +11,16 @@ from starlette.types import Receive, Scope, Send
 
 from headrace.app import App
 from headrace.gateway.caller import ANONYMOUS, Caller
+from headrace.gateway.deliveries import Deliveries
 from headrace.gateway.desk import Admit, Desk
+from headrace.gateway.endpoints import Endpoints
 from headrace.gateway.guard import HANDLERS, Guard
 from headrace.gateway.handover import Handover
 from headrace.gateway.jobs import Jobs
 from headrace.gateway.problem import Problem
 from headrace.gateway.settings import Settings
+from headrace.gateway.signing import Signing
+from headrace.webhooks import Webhooks
 
 
 class Gateway:
@@ -36,10 +40,14 @@ class Gateway:
     ) -> None:
         self.app = app
         self.settings = settings or Settings()
+        Webhooks(app)
         desk = Desk(app, self.settings, admit or self._admit)
         routes = [
             *Handover(desk).routes,
             *Jobs(desk).routes,
+            *Endpoints(desk).routes,
+            *Deliveries(desk).routes,
+            *Signing(desk).routes,
         ]
         site = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=self._lifespan)
         self._guard = Guard(site, self.settings, desk.load)

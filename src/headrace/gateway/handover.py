@@ -49,7 +49,7 @@ class Handover:
         query = request.scope["query_string"]
         try:
             wishes = in_query(query) if query else None
-            options = chosen(task, wishes, caller, desk.app.clock.now())
+            options = chosen(task, wishes, caller, desk.app)
         except Misfit as misfit:
             raise misfit.in_query() from None
         entry = entry_of(request, caller)
