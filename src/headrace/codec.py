@@ -99,17 +99,28 @@ class Parameters:
         Raises:
             InvalidArguments: the body does not fit the parameters of this function.
         """
-        try:
-            arguments = self._form.decode(body)
-        except MISFITS as error:
-            message = f"{self._task}: {describe(error)}"
-            raise InvalidArguments(message, pointer(error)) from None
+        arguments = self._read(body)
         if not self._in_order:
             return self._arrange(arguments, injected)
         values = astuple(arguments)
         if self._place is None:
             return values, {}
         return (*values[: self._place], injected, *values[self._place :]), {}
+
+    def check(self, body: msgspec.Raw | bytes) -> None:
+        """Refuse a body that does not fit.
+
+        Raises:
+            InvalidArguments: it does not; the message names the parameter.
+        """
+        self._read(body)
+
+    def _read(self, body: msgspec.Raw | bytes) -> Any:
+        try:
+            return self._form.decode(body)
+        except MISFITS as error:
+            message = f"{self._task}: {describe(error)}"
+            raise InvalidArguments(message, pointer(error)) from None
 
     def _arrange(self, arguments: msgspec.Struct, injected: object) -> Arguments:
         """Give by name what comes after an argument that is not there."""

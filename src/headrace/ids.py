@@ -10,6 +10,8 @@ from headrace.clock import Clock, SystemClock
 
 _COUNTER_LIMIT = 1 << 12
 _BATCH_LIMIT = 1 << 12
+_NODE_BITS = 50
+_LAST_BITS = (1 << 36) - 1
 
 
 @cache
@@ -60,9 +62,10 @@ class Ids:
             milliseconds, counter = milliseconds + 1, 0
         self._milliseconds, self._counter = milliseconds, counter
         drawn = self._own_random()
-        node = f"{0x8000 | drawn.getrandbits(14):x}-{drawn.getrandbits(36):09x}"
+        bits = drawn.getrandbits(_NODE_BITS)
+        node = f"{0x8000 | bits >> 36:x}-{bits & _LAST_BITS:09x}"
         prefix = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{counter:03x}-{node}"
-        first = drawn.randint(0, _BATCH_LIMIT - count)
+        first = int(drawn.random() * (_BATCH_LIMIT - count + 1))
         return [prefix + digits for digits in _last_digits()[first : first + count]]
 
     def nonce(self) -> str:

@@ -128,7 +128,7 @@ class Task(Generic[P, R_co, F_co]):
                 """ parameter name, such as {"path": "cat.jpg"}"""
             ) from None
         call = self._call(compact)
-        self.parameters.decode(compact)
+        self.parameters.check(compact)
         return call
 
     def using(self, **options: Unpack[Given]) -> Task[P, R_co, F_co]:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from headrace.errors import HeadraceError
 from headrace.gateway import document
-from headrace.gateway.body import lines, whole
+from headrace.gateway.body import Head, lines, whole
 from headrace.gateway.caller import Caller
 from headrace.gateway.desk import Desk
 from headrace.gateway.draft import Draft, ordered
@@ -48,14 +48,14 @@ class Batch:
         self._count = 0
         self._errors: list[dict[str, Any]] = []
 
-    async def read(self, request: Request) -> None:
+    async def read(self, request: Request, head: Head) -> None:
         """Read a batch that is one JSON object.
 
         Raises:
             Problem: it is none (400), or is too large (413).
         """
         settings = self._desk.settings
-        text = await whole(request, settings)
+        text = await whole(request, head, settings)
         value = document.read(text, settings, settings.max_batch)
         try:
             jobs = msgspec.json.decode(text, type=_Listed).jobs
@@ -69,14 +69,14 @@ class Batch:
         if self._keyed:
             self.values.append(value)
 
-    async def read_lines(self, request: Request) -> None:
+    async def read_lines(self, request: Request, head: Head) -> None:
         """Read a batch of JSON lines.
 
         Raises:
             Problem: one of them is no JSON (400), or is too large (413).
         """
         settings = self._desk.settings
-        async with aclosing(lines(request, settings)) as arriving:
+        async with aclosing(lines(request, head, settings)) as arriving:
             async for line in arriving:
                 try:
                     value = document.read(line, settings)

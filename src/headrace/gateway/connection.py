@@ -40,7 +40,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request, but not for ever (asyncio)."""
         super().connection_made(transport)
-        self._await_head()
+        self._until = self.loop.time() + self._settings.body_timeout
         self._look_later()
 
     def data_received(self, data: bytes) -> None:
@@ -60,7 +60,8 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request (httptools)."""
         super().on_message_begin()
-        self._await_head()
+        self._head = self._head or 1
+        self._until = self.loop.time() + self._settings.body_timeout
 
     def on_headers_complete(self) -> None:
         """Hand over a request whose head is there (httptools)."""
@@ -91,10 +92,6 @@ class Connection(HttpToolsProtocol):
             cycle.disconnected = True  # what the application says from now on, nobody hears
             cycle.message_event.set()
         self.transport.close()
-
-    def _await_head(self) -> None:
-        self._head = 0
-        self._until = self.loop.time() + self._settings.body_timeout
 
     def _check_head(self, size: int) -> None:
         settings = self._settings

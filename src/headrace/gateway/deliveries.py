@@ -175,9 +175,10 @@ class Deliveries:
         return record
 
     async def _range(self, request: Request) -> Range:
-        media_type(request, JSON)
+        head = dict(request.scope["headers"])
+        media_type(head, JSON)
         settings = self._desk.settings
-        given = document.read(await whole(request, settings), settings)
+        given = document.read(await whole(request, head, settings), settings)
         try:
             return msgspec.convert(given, Range)
         except msgspec.ValidationError as error:

@@ -190,12 +190,14 @@ class Endpoints:
     async def _rotation(self, request: Request) -> Rotation:
         if request.headers.get("content-length", "0") == "0":
             return Rotation()
-        return _read(await self._body(request, JSON), Rotation, "")
+        rotation: Rotation = _read(await self._body(request, JSON), Rotation, "")
+        return rotation
 
     async def _body(self, request: Request, *types: str) -> Any:
-        media_type(request, *types)
+        head = dict(request.scope["headers"])
+        media_type(head, *types)
         settings = self._desk.settings
-        return document.read(await whole(request, settings), settings)
+        return document.read(await whole(request, head, settings), settings)
 
     async def _store(self) -> store.Endpoints:
         return store.Endpoints(await self._desk.engine(), self._desk.app.config.deadline)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from itertools import chain
 from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,23 +45,27 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._site(scope, receive, send)
             return
-        try:
-            self._check(scope)
-        except Problem as problem:
-            await _turn_away(problem, scope, receive, send)
-            return
         fields: list[tuple[bytes, bytes]] = []
         scope[FIELDS] = fields
+        scope["app"] = self._site
+        begun = False
 
         async def answer(message: Message) -> None:
-            if fields and message["type"] == "http.response.start":
+            nonlocal begun
+            if fields and not begun and message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *fields]
+            begun = True
             await send(message)
 
         load = self._load
         load.handled += 1
         try:
+            self._check(scope)
             await self._site(scope, receive, answer)
+        except Exception as error:
+            if begun:
+                raise
+            await _turn_away(error, scope, receive, answer)
         finally:
             load.handled -= 1
 
@@ -75,15 +79,12 @@ class Guard:
             raise Problem("uri-too-long", f"the limit is {settings.max_url} bytes")
         if b"%" in path:
             _check_path(path)
-        hosts = size = 0
-        for name, value in scope["headers"]:
-            size += len(name) + len(value)
-            if name == b"host":
-                hosts += 1
+        fields = scope["headers"]
+        size = sum(map(len, chain.from_iterable(fields)))
         if size > settings.max_headers:
             detail = f"the header fields have {size} bytes; the limit is {settings.max_headers}"
             raise Problem("headers-too-large", detail, limit=settings.max_headers)
-        if hosts != 1:
+        if [name for name, _ in fields].count(b"host") != 1:
             raise Problem("malformed-request", "send one Host field (RFC 9112 §3.2)")
 
 
@@ -96,16 +97,16 @@ def _check_path(path: bytes) -> None:
         raise Problem("malformed-request", "there are control characters in the path")
 
 
-async def _turn_away(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+async def _turn_away(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
     denial = "websocket.http.response" in scope.get("extensions", {})
     if scope["type"] == "websocket" and not denial:
         await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER})
         return
-    await problem.response()(scope, receive, send)
+    await _told(error)(scope, receive, send)
 
 
-async def answer_error(_: Request, error: Exception) -> Response:
-    """Answer what a resource raised."""
+def _told(error: Exception) -> Response:
+    """Return the answer to a request for which a resource raised something."""
     if isinstance(error, Problem):
         return error.response()
     if isinstance(error, HTTPException):
@@ -117,12 +118,3 @@ async def answer_error(_: Request, error: Exception) -> Response:
         return Response(status_code=400)  # for the log: nobody is there to read it
     _log.error("a request failed unexpectedly", exc_info=error)
     return Problem("internal-error").response()
-
-
-HANDLERS: dict[Any, Any] = {
-    Problem: answer_error,
-    HTTPException: answer_error,
-    HeadraceError: answer_error,
-    ClientDisconnect: answer_error,
-    Exception: answer_error,
-}

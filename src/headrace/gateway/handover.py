@@ -11,18 +11,20 @@ from starlette.routing import Route
 from headrace.gateway import document
 from headrace.gateway.acceptance import Receipt, accept
 from headrace.gateway.batch import Batch
-from headrace.gateway.body import JSON, JSON_LINES, media_type, whole
+from headrace.gateway.body import JSON, JSON_LINES, Head, media_type, whole
 from headrace.gateway.desk import Desk
 from headrace.gateway.draft import Draft, called, chosen, ordered
-from headrace.gateway.idempotency import Claim, InFlight, entry_of, fingerprint
+from headrace.gateway.endpoint import Endpoint, Field, Told
+from headrace.gateway.idempotency import KEY, Claim, InFlight, entry_of, fingerprint
 from headrace.gateway.options import Misfit, in_query
 from headrace.gateway.patience import finished
-from headrace.gateway.portrait import MEDIA_TYPE, accepted, encode, etag, portrait
-from headrace.gateway.prefer import NONE, preferences
-from headrace.gateway.problem import Problem, retry_after
+from headrace.gateway.portrait import accepted, etag, portrait
+from headrace.gateway.prefer import preferences
+from headrace.gateway.problem import Problem
 
 _SUBMIT = "jobs:submit"
-_POLL_SECONDS = 1
+_SOON = (b"retry-after", b"1")
+_VARY = (b"vary", b"prefer")
 
 
 class Handover:
@@ -36,9 +38,9 @@ class Handover:
         self._desk = desk
         self._in_flight = InFlight()
         self.routes = [
-            Route("/v1/tasks/{task}", self._call, methods=["POST"]),
-            Route("/v1/jobs", self._order, methods=["POST"]),
-            Route("/v1/jobs/batch", self._batch, methods=["POST"]),
+            Route("/v1/tasks/{task}", Endpoint(self._call), methods=["POST"]),
+            Route("/v1/jobs", Endpoint(self._order), methods=["POST"]),
+            Route("/v1/jobs/batch", Endpoint(self._batch), methods=["POST"]),
         ]
 
     async def _call(self, request: Request) -> Response:
@@ -47,44 +49,47 @@ class Handover:
         caller = await desk.caller(request, _SUBMIT)
         task = desk.app.registry.get(request.path_params["task"])
         query = request.scope["query_string"]
+        wishes = in_query(query) if query else None
         try:
-            wishes = in_query(query) if query else None
             options = chosen(task, wishes, caller, desk.app)
         except Misfit as misfit:
             raise misfit.in_query() from None
-        entry = entry_of(request, caller)
+        head: Head = dict(request.scope["headers"])
+        entry = entry_of(request, caller) if KEY in head else None
         with self._in_flight.hold(entry):
-            media_type(request, JSON)
-            text = await whole(request, desk.settings)
+            media_type(head, JSON)
+            text = await whole(request, head, desk.settings)
             value = document.read(text, desk.settings)
             draft = Draft(called(task, text), options, caller)
             receipt = await accept(desk, [draft], self._claim(request, entry, JSON, value))
-        return await self._answer(request, receipt)
+        return await self._answer(request, head, receipt)
 
     async def _order(self, request: Request) -> Response:
         """Accept one call: the body names the task, its arguments and its options."""
         desk = self._desk
         caller = await desk.caller(request, _SUBMIT)
         in_query(request.scope["query_string"], names=())
-        entry = entry_of(request, caller)
+        head: Head = dict(request.scope["headers"])
+        entry = entry_of(request, caller) if KEY in head else None
         with self._in_flight.hold(entry):
-            media_type(request, JSON)
-            text = await whole(request, desk.settings)
+            media_type(head, JSON)
+            text = await whole(request, head, desk.settings)
             value = document.read(text, desk.settings)
             draft = ordered(desk.app, text, caller)
             receipt = await accept(desk, [draft], self._claim(request, entry, JSON, value))
-        return await self._answer(request, receipt)
+        return await self._answer(request, head, receipt)
 
     async def _batch(self, request: Request) -> Response:
         """Accept many calls: all of them, or none."""
         desk = self._desk
         caller = await desk.caller(request, _SUBMIT)
         in_query(request.scope["query_string"], names=())
-        entry = entry_of(request, caller)
+        head: Head = dict(request.scope["headers"])
+        entry = entry_of(request, caller) if KEY in head else None
         with self._in_flight.hold(entry):
-            kind = media_type(request, JSON, *JSON_LINES)
+            kind = media_type(head, JSON, *JSON_LINES)
             batch = Batch(desk, caller, keyed=entry is not None)
-            await (batch.read(request) if kind == JSON else batch.read_lines(request))
+            await (batch.read(request, head) if kind == JSON else batch.read_lines(request, head))
             claim = self._claim(request, entry, kind, batch.values)
             receipt = await accept(desk, batch.drafts(), claim)
         return await self._answer_batch(receipt)
@@ -95,43 +100,41 @@ class Handover:
         mark = fingerprint(request, kind, document.canonical(value))
         return Claim(entry, mark, self._desk.settings.idempotency)
 
-    async def _answer(self, request: Request, receipt: Receipt) -> Response:
+    async def _answer(self, request: Request, head: Head, receipt: Receipt) -> Response:
         """Tell of one job: as it is, or what became of it if the client would rather wait."""
-        desk, (job,) = self._desk, receipt.jobs
-        headers = {"Vary": "Prefer", "Location": f"{request.scope['root_path']}/v1/jobs/{job}"}
-        if receipt.replayed:
-            headers["Idempotent-Replayed"] = "true"
-        wishes = NONE
-        if "prefer" in request.headers:
+        desk, job = self._desk, receipt.jobs[0]
+        location = f"{request.scope['root_path']}/v1/jobs/{job}".encode()
+        fields = [(b"location", location), _VARY, *_replayed(receipt)]
+        if b"prefer" in head:
             wishes = preferences(request.headers.getlist("prefer"))
-        if wishes.wait:
-            seconds = min(wishes.wait, desk.settings.wait_limit)
-            if record := await finished(request, desk, job, seconds):
-                headers["Preference-Applied"] = f"wait={seconds:g}"
-                told = portrait(record, None, desk.settings.inline_result)
-                return _response(told, 200, headers)
-        if wishes.respond_async:
-            headers["Preference-Applied"] = "respond-async"
-        headers |= retry_after(_POLL_SECONDS)
+            if wishes.wait:
+                seconds = min(wishes.wait, desk.settings.wait_limit)
+                if record := await finished(request, desk, job, seconds):
+                    fields.append((b"preference-applied", b"wait=%d" % seconds))
+                    return _told(portrait(record, None, desk.settings.inline_result), 200, fields)
+            if wishes.respond_async:
+                fields.append((b"preference-applied", b"respond-async"))
+        fields.append(_SOON)
         if receipt.replayed:
-            return _response(await self._recalled(job), 202, headers)
-        return _response(accepted(receipt.messages[0], desk.app.clock.now()), 202, headers)
+            return _told(await self._recalled(job), 202, fields)
+        # Nobody else ever describes the job as it is now: its id tells this from all that follows.
+        fields.append((b"etag", b'"%b"' % job.encode()))
+        return Told(accepted(receipt.messages[0], desk.app.clock.now()), 202, fields)
 
     async def _answer_batch(self, receipt: Receipt) -> Response:
         """Tell of all jobs; one that is no longer kept has only its id."""
         desk = self._desk
-        headers = retry_after(_POLL_SECONDS)
+        fields = [_SOON, *_replayed(receipt)]
         if not receipt.replayed:
             now = desk.app.clock.now()
-            return _response({"jobs": [accepted(m, now) for m in receipt.messages]}, 202, headers)
-        headers["Idempotent-Replayed"] = "true"
+            return Told({"jobs": [accepted(m, now) for m in receipt.messages]}, 202, fields)
         records = await desk.answer((await desk.engine()).get(receipt.jobs))
         inline = desk.settings.inline_result
-        told = [
+        jobs = [
             portrait(records[job], None, inline) if job in records else {"id": job}
             for job in receipt.jobs
         ]
-        return _response({"jobs": told}, 202, headers)
+        return Told({"jobs": jobs}, 202, fields)
 
     async def _recalled(self, job: str) -> dict[str, Any]:
         desk = self._desk
@@ -142,6 +145,11 @@ class Handover:
         return portrait(record, None, desk.settings.inline_result)
 
 
-def _response(content: object, status: int, headers: dict[str, str]) -> Response:
-    body = encode(content)
-    return Response(body, status, headers | {"ETag": etag(body)}, MEDIA_TYPE)
+def _replayed(receipt: Receipt) -> list[Field]:
+    return [(b"idempotent-replayed", b"true")] if receipt.replayed else []
+
+
+def _told(content: object, status: int, fields: list[Field]) -> Response:
+    told = Told(content, status, fields)
+    told.raw_headers.append((b"etag", etag(bytes(told.body)).encode()))
+    return told

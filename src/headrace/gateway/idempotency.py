@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import sha256
 
 import msgspec
@@ -18,10 +18,12 @@ from headrace.gateway.caller import Caller
 from headrace.gateway.problem import Problem
 from headrace.write import Put
 
+KEY = b"idempotency-key"
 PREFIX = "idempotency/"
 
 _QUOTED = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
 _BARE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]{1,255}")
+_NOTHING = nullcontext()
 _ESCAPED = re.compile(r'\\(["\\])')
 
 
@@ -74,16 +76,16 @@ class InFlight:
     def __init__(self) -> None:
         self._entries: set[str] = set()
 
-    @contextmanager
-    def hold(self, entry: str | None) -> Iterator[None]:
-        """Hold a key while a request is handled; one without a key holds nothing.
+    def hold(self, entry: str | None) -> AbstractContextManager[None]:
+        """Hold a key, if there is one, in a `with` block, while a request is handled.
 
         Raises:
             Problem: another request holds it (409).
         """
-        if entry is None:
-            yield
-            return
+        return _NOTHING if entry is None else self._hold(entry)
+
+    @contextmanager
+    def _hold(self, entry: str) -> Iterator[None]:
         if entry in self._entries:
             detail = "the first request with this key is not answered yet: try again in a moment"
             raise Problem("idempotency-in-progress", detail, {"Retry-After": "1"})
@@ -103,7 +105,7 @@ def entry_of(request: Request, caller: Caller) -> str | None:
         Problem: the header field is no string of structured fields (RFC 9651 §3.3.3), nor a bare
             word, of 1 to 255 characters; or there are two (400).
     """
-    fields = request.headers.getlist("idempotency-key")
+    fields = request.headers.getlist(KEY.decode())
     if not fields:
         return None
     text = fields[0].strip()

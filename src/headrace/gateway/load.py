@@ -30,14 +30,14 @@ class Load:
         self.draining = False
 
     def check(self) -> None:
-        """Refuse a request where there is too much to do already.
+        """Refuse a request, which is counted already, where there is too much to do.
 
         Raises:
             Problem: it had better come later, or go elsewhere (503).
         """
         if self.draining:
             raise Problem("draining", "this process is about to stop; another will answer", _SOON)
-        if self.handled >= self._settings.max_requests:
+        if self.handled > self._settings.max_requests:
             raise Problem("temporary-reduced-capacity", "there are too many requests", _SOON)
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -22,8 +23,8 @@ def moment(seconds: float | None) -> str | None:
     """Return a moment, in seconds since 1970 UTC, as RFC 3339 writes it."""
     if seconds is None:
         return None
-    at = datetime.fromtimestamp(seconds, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole, microseconds = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_second(whole)}.{microseconds // 1000:03d}Z"
 
 
 def accepted(message: Message, at: float) -> dict[str, Any]:
@@ -34,8 +35,9 @@ def accepted(message: Message, at: float) -> dict[str, Any]:
         at: about when, seconds since 1970 UTC.
     """
     waits = message.run_at is not None or bool(message.delay)
-    state = State.SCHEDULED if waits else State.READY
-    return _head(message, state, at) | {"links": links(message.id)}
+    told = _head(message, State.SCHEDULED if waits else State.READY, at)
+    told["links"] = links(message.id)
+    return told
 
 
 def portrait(record: Record, progress: Progress | None, inline: int) -> dict[str, Any]:
@@ -83,6 +85,12 @@ def etag(body: bytes) -> str:
 def encode(content: object) -> bytes:
     """Return a representation as JSON."""
     return msgspec.json.encode(content)
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    """Write a second; many jobs are accepted in one."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[: -len("+00:00")]
 
 
 def _head(message: Message, state: State, accepted_at: float) -> dict[str, Any]:
