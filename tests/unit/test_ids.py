@@ -134,3 +134,9 @@ def test_fractions_are_below_one() -> None:
     fractions = [ids.fraction() for _ in range(1000)]
     assert 0 <= min(fractions) < 0.05
     assert 0.95 < max(fractions) < 1
+
+
+def test_a_secret_is_not_to_be_repeated() -> None:
+    assert Ids(seed=1).secret() != Ids(seed=1).secret()
+    assert len(Ids().secret()) == 32
+    assert len(Ids().secret(24)) == 24

@@ -47,7 +47,7 @@ class _Receiver:
 
     url: str
     name: str
-    secrets: list[str]
+    keys: list[str]
     endpoint: Endpoint | None = None
 
     @property
@@ -153,7 +153,7 @@ class Deliveries:
 
     def _headers(self, ctx: Context, receiver: _Receiver, content: Content) -> dict[str, str]:
         now, body = int(self._app.clock.now()), content.body.encode()
-        fields = signature.headers(receiver.secrets, content.event, now, body)
+        fields = signature.headers(receiver.keys, content.event, now, body)
         if (parent := traceparent(ctx.trace)) is not None:
             fields["traceparent"] = parent
         return {"Content-Type": MEDIA_TYPE, **fields}

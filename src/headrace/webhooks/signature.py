@@ -52,24 +52,24 @@ def public_key(private: str) -> str:
     return _PUBLIC + b64encode(_public_half(_decoded(private, _PRIVATE)[:_KEY_SIZE])).decode()
 
 
-def headers(secrets: Iterable[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+def headers(keys: Iterable[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """Return the fields that sign a message, in lower case.
 
     Args:
-        secrets: each of them signs: `whsec_…` and `whsk_…`.
+        keys: each of them signs: `whsec_…` and `whsk_…`.
         message_id: the same at every attempt; without a dot.
         timestamp: when this attempt is made, seconds since 1970 UTC.
         body: what is sent, byte by byte.
     """
     signed = _signed(message_id, str(timestamp), body)
-    signatures = " ".join(_sign(secret, signed) for secret in secrets)
+    signatures = " ".join(_sign(secret, signed) for secret in keys)
     return {ID: message_id, TIMESTAMP: str(timestamp), SIGNATURE: signatures}
 
 
 def verify(
     body: bytes,
     headers: Mapping[str, str],
-    secrets: str | Iterable[str],
+    keys: str | Iterable[str],
     *,
     tolerance: float = TOLERANCE,
     clock: Clock | None = None,
@@ -79,7 +79,7 @@ def verify(
     Args:
         body: what was received, before anything has decoded it.
         headers: the request's header fields; upper and lower case do not matter.
-        secrets: what to check with, `whsec_…` or `whpk_…`; several while a secret is changed.
+        keys: what to check with, `whsec_…` or `whpk_…`; several while a secret is changed.
         tolerance: seconds that it may be old, or from a clock that is ahead.
         clock: tells the time; the system's, unless a test moves it.
 
@@ -101,7 +101,7 @@ def verify(
     if abs((clock or SystemClock()).now() - int(timestamp)) > tolerance:
         raise InvalidSignature(f"{TIMESTAMP} is more than {tolerance:g} s from now")
     signed = _signed(message_id, timestamp, body)
-    wanted = [secrets] if isinstance(secrets, str) else list(secrets)
+    wanted = [keys] if isinstance(keys, str) else list(keys)
     fits = [_fits(secret, each, signed) for secret in wanted for each in signatures.split(" ")]
     if not any(fits):
         raise InvalidSignature("no signature of the webhook fits")

@@ -10,6 +10,7 @@ import pytest
 
 from headrace.app import App
 from headrace.gateway import deliveries as module
+from headrace.gateway.portrait import moment
 from headrace.message import Message
 from headrace.record import State
 from headrace.testing import ManualClock
@@ -171,9 +172,7 @@ def test_one_is_made_again(app: App, ask: Ask, receiver: Receiver) -> None:
     assert len(listed(ask)) == 2
 
 
-def test_one_that_waits_or_is_dead_goes_on(
-    app: App, ask: Ask, clock: ManualClock, receiver: Receiver
-) -> None:
+def test_one_that_waits_or_is_dead_goes_on(app: App, ask: Ask, receiver: Receiver) -> None:
     register(ask, receiver)
     receiver.reply = says(500)
     finish(app)
@@ -206,9 +205,9 @@ def test_a_stretch_of_time_is_made_again(
         return ask("acme", "POST", f"{ENDPOINTS}/{mine}/redeliver", json=body)
 
     def at(seconds: float) -> str:
-        moment = module.moment(start + seconds)
-        assert moment is not None
-        return moment
+        text = moment(start + seconds)
+        assert text is not None
+        return text
 
     assert again(since=at(30), until=at(150)).json() == {"redelivered": 2, "more": False}
     assert len(listed(ask, state="dead", endpoint=mine)) == 2

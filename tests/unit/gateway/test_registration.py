@@ -16,7 +16,12 @@ from tests.unit.gateway.registering import CALLERS, URL
 
 
 def endpoint(**fields: Any) -> Endpoint:
-    given = {"id": "ep", "url": URL, "keys": (SigningKey(new_secret(Ids())),), "created_at": 0.0}
+    given: dict[str, Any] = {
+        "id": "ep",
+        "url": URL,
+        "keys": (SigningKey(new_secret(Ids())),),
+        "created_at": 0.0,
+    }
     return Endpoint(**(given | fields))
 
 
@@ -58,6 +63,7 @@ def test_a_merge_patch_changes_what_it_names() -> None:
         before.keys,
     )
     assert changed(before, {"concurrency": None}).concurrency == 4
+    wrong: object
     for wrong in ([], {"url": None}, {"tenant": "other"}):
         with pytest.raises(Problem):
             changed(before, wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from headrace.testing import ManualClock
 from headrace.testing.steps import PATIENCE, apply
 from headrace.testing.worker import drain
 from headrace.webhooks import Webhooks, delivery, event, verify
-from headrace.webhooks.delivery import SCHEDULE, Deliveries
+from headrace.webhooks.delivery import Deliveries
 from headrace.webhooks.endpoint import Endpoint, SigningKey, rotated
 from headrace.webhooks.endpoints import PREFIX, Endpoints
 from headrace.webhooks.envelope import Content, envelope
@@ -54,7 +55,12 @@ def app(clock: ManualClock) -> Iterator[App]:
 
 
 def register(app: App, url: str, **fields: Any) -> None:
-    given = {"id": "ep", "url": url, "keys": (SigningKey(SECRET),), "created_at": 0.0} | fields
+    given: dict[str, Any] = {
+        "id": "ep",
+        "url": url,
+        "keys": (SigningKey(SECRET),),
+        "created_at": 0.0,
+    } | fields
     apply(app.engine, Put(PREFIX + given["id"], msgspec.json.encode(Endpoint(**given))))
 
 
@@ -137,7 +143,7 @@ def test_the_schedule_is_that_of_the_spec(app: App, clock: ManualClock, receiver
     register(app, receiver.url)
     receiver.reply = says(500)
     (name,) = send(app)
-    waits = []
+    waits: list[float] = []
     drain(app)
     while record(app, name).state is State.SCHEDULED:
         run_at = record(app, name).run_at
@@ -146,14 +152,10 @@ def test_the_schedule_is_that_of_the_spec(app: App, clock: ManualClock, receiver
         clock.advance(waits[-1] + 0.001)
         drain(app)
     minutes, hours = 60, 3600
-    assert (
-        5, 5 * minutes, 30 * minutes, 2 * hours, 5 * hours, 10 * hours, 14 * hours, 20 * hours,
-        24 * hours,
-    ) == SCHEDULE  # fmt: skip
-    assert len(waits) == len(SCHEDULE)
-    for wait, wanted in zip(waits, SCHEDULE, strict=True):
+    spec = [5, 5 * minutes, 30 * minutes, *(n * hours for n in (2, 5, 10, 14, 20, 24))]
+    for wait, wanted in zip(waits, spec, strict=True):
         assert 0.9 * wanted <= wait <= 1.1 * wanted
-    assert waits != list(SCHEDULE), "they are spread"
+    assert waits != spec, "they are spread"
     assert failure(app, name).cause == "attempts-spent"
     assert failure(app, name).message == "HTTP 500"
     assert len(receiver.received) == 10
@@ -161,7 +163,7 @@ def test_the_schedule_is_that_of_the_spec(app: App, clock: ManualClock, receiver
     assert len({came.headers["webhook-timestamp"] for came in receiver.received}) == 10
 
 
-@pytest.mark.parametrize("status", [199 + 101, 302, 400, 404, 429, 503])
+@pytest.mark.parametrize("status", [300, 302, 400, 404, 429, 503])
 def test_only_2xx_is_success(app: App, receiver: Receiver, status: int) -> None:
     register(app, receiver.url)
     receiver.reply = says(status, "Location: /other")
@@ -259,7 +261,7 @@ def test_the_rate_is_kept(app: App, clock: ManualClock, receiver: Receiver) -> N
         drain(app)
         came.append(len(receiver.received))
         clock.advance(1)
-    assert max(b - a for a, b in zip(came, came[1:], strict=False)) <= 1
+    assert max(b - a for a, b in itertools.pairwise(came)) <= 1
     assert came[-1] == 5
     assert {record(app, name).attempt for name in names} == {1}, "waiting counts nothing"
 
@@ -277,7 +279,7 @@ def test_a_worker_without_the_extra_leaves_it_to_others(
     assert "headrace[webhooks]" in caplog.text
 
 
-def test_a_task_of_its_name_is_refused(app: App) -> None:
+def test_a_task_of_its_name_is_refused() -> None:
     other = App("memory:")
 
     @other.task(name="headrace.webhook")

@@ -58,7 +58,12 @@ def accept(app: App, *, callback: bool = True, **fields: Any) -> str:
 
 
 def register(app: App, name: str, **fields: Any) -> None:
-    given = {"id": name, "url": URL, "keys": (), "created_at": app.clock.now()} | fields
+    given: dict[str, Any] = {
+        "id": name,
+        "url": URL,
+        "keys": (),
+        "created_at": app.clock.now(),
+    } | fields
     value = msgspec.json.encode(Endpoint(**given))
     apply(app.engine, Put(endpoints.PREFIX + name, value))
 

@@ -10,7 +10,12 @@ from headrace.webhooks.endpoint import Endpoint, SigningKey, current, rotated, t
 
 
 def endpoint(**fields: Any) -> Endpoint:
-    given = {"id": "ep", "url": "https://example.com/", "keys": (), "created_at": 0.0}
+    given: dict[str, Any] = {
+        "id": "ep",
+        "url": "https://example.com/",
+        "keys": (),
+        "created_at": 0.0,
+    }
     return Endpoint(**(given | fields))
 
 

@@ -22,7 +22,7 @@ def message(**fields: Any) -> Message:
 
 
 def record(state: State = State.SUCCEEDED, **fields: Any) -> Record:
-    given = {
+    given: dict[str, Any] = {
         "message": message(),
         "accepted_at": 1.0,
         "finished_at": 1_700_000_000.25,

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from headrace.clock import SystemClock
 from headrace.errors import BlockedDestination, NotDelivered
 from headrace.testing import ManualClock
+from headrace.webhooks import destination
 from headrace.webhooks import sender as module
 from headrace.webhooks.address import networks
 from headrace.webhooks.lookup import Lookup, Resolve
@@ -86,7 +87,7 @@ def test_a_name_that_turns_inside_is_not_dialled(receiver: Receiver) -> None:
 
     async def attempts() -> None:
         sender = Sender(lookup, SystemClock())
-        there = module.destination.read("https://hooks.example.com/")
+        there = destination.read("https://hooks.example.com/")
         assert await lookup.find(there), "it was public when it was registered"
         for _ in range(3):
             with pytest.raises(BlockedDestination):
@@ -116,9 +117,11 @@ def test_what_goes_past_the_resolver_is_stopped_at_the_socket(
 
     async def dial(pinned: str) -> int:
         connector = aiohttp.TCPConnector(socket_factory=module._only([ip_address(pinned)]))
-        async with aiohttp.ClientSession(connector=connector) as session:
-            async with session.post(f"http://{host}:{receiver.port}/") as response:
-                return response.status
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.post(f"http://{host}:{receiver.port}/") as response,
+        ):
+            return response.status
 
     with pytest.raises(BlockedDestination):
         asyncio.run(dial("8.8.8.8"))
@@ -296,6 +299,7 @@ def test_the_certificate_must_be_of_the_name(tmp_path: Path) -> None:
 def test_a_certificate_that_has_expired_is_none(tmp_path: Path) -> None:
     tls, file = certificate(tmp_path, "hooks.example.com", days=-1)
     trust = ssl.create_default_context(cafile=str(file))
-    with Receiver(tls=tls) as receiver, pytest.raises(NotDelivered, match="certificate"):
+    with Receiver(tls=tls) as receiver:
         url = f"https://hooks.example.com:{receiver.port}/"
-        post(url, resolve=names("127.0.0.1"), trust=trust)
+        with pytest.raises(NotDelivered, match="certificate"):
+            post(url, resolve=names("127.0.0.1"), trust=trust)

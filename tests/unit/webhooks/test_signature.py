@@ -57,9 +57,9 @@ def test_what_the_official_library_signs_is_accepted() -> None:
 
 
 def test_an_example_that_everybody_has() -> None:
-    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    known = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     body = b'{"test": 2432232314}'
-    given = headers([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body)
+    given = headers([known], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body)
     assert given == {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
         "webhook-timestamp": "1614265330",
@@ -113,7 +113,7 @@ def test_what_is_old_or_from_the_future_is_refused() -> None:
     assert is_genuine(signed(SECRET, at=NOW + 300), SECRET)
     assert not is_genuine(signed(SECRET, at=NOW - 301), SECRET)
     assert not is_genuine(signed(SECRET, at=NOW + 301), SECRET)
-    for wrong in ("", "now", "-1", "1e9", "١٧", "9" * 400):
+    for wrong in ("", "now", "-1", "1e9", "\u0661\u0667", "9" * 400):
         assert not is_genuine(signed(SECRET) | {"webhook-timestamp": wrong}, SECRET)
 
 
