@@ -21,11 +21,13 @@ from headrace.webhooks.endpoint import Endpoint, tenant_of
 from headrace.webhooks.envelope import ENDPOINT_TAG, JOB_TAG, Content, envelope
 from headrace.webhooks.event import TENANT_TAG, Event
 from headrace.webhooks.interest import Interest
-from headrace.write import Delete, Send, Write
+from headrace.write import Delete, Put, Send, Write
 
 _log = logging.getLogger("headrace")
 
 _INTERVAL_SECONDS = 5.0
+_TURN = "webhook-turn"
+_TURN_SECONDS = 60.0
 _PAGE = 500
 _BATCH = 100
 _REST_SECONDS = 0.02
@@ -37,8 +39,10 @@ _REMEMBERED = 10_000
 class Dispatcher:
     """Looks after the hint "finished", and every five seconds in case one was lost.
 
-    It goes through what waits page by page, and rests thirty times as long as a page took: with a
-    hundred thousand jobs that somebody waits for it takes a thirtieth of a core.
+    Each look is at the oldest jobs that somebody wants to know of, as those end first as a rule. If
+    there are more than a page of them, one dispatcher of all goes through the others, page by page,
+    and rests thirty times as long as a page took: with a hundred thousand of them it takes a
+    thirtieth of a core, however many dispatchers there are.
 
     Args:
         app: whose jobs are told of; its engine is open.
@@ -71,30 +75,52 @@ class Dispatcher:
         self._service.stop()
 
     def look(self) -> bool:
-        """Look at the next page, and send what is to be sent.
+        """Look at the oldest page, and perhaps at one more; send what is to be sent.
 
         Returns:
-            Whether it was the last page; the next look begins with the first.
+            Whether there is nothing more to look at now.
         """
-        entries = self._engine.scan(interest.PREFIX, limit=_PAGE, after=self._after).wait(
-            self._deadline
-        )
-        self._after = entries[-1].key if len(entries) == _PAGE else ""
-        ended = self._ended(entries)
-        for start in range(0, len(ended), _BATCH):
-            self._take_over(ended[start : start + _BATCH])
-        return not self._after
+        oldest = self._page("")
+        if len(oldest) < _PAGE:
+            return True
+        if not self._after and not self._may_go_on():
+            return True
+        self._after = max(self._after, oldest[-1].key)
+        page = self._page(self._after)
+        if len(page) == _PAGE:
+            self._after = page[-1].key
+            return False
+        self._after = ""
+        self._engine.apply(Delete(_TURN)).wait(self._deadline)
+        return True
 
     def _tick(self) -> float | None:
         began = self._clock.monotonic()
         try:
-            last = self.look()
+            over = self.look()
         except (EngineBusy, Refused) as error:  # such as a full disk
             _log.info("no webhooks are dispatched now: %s", error)
-            last = True
+            over = True
         took = self._clock.monotonic() - began
         self._stopping.wait(max(_REST_SECONDS, _REST_FACTOR * took))
-        return None if last else 0.0
+        return None if over else 0.0
+
+    def _page(self, after: str) -> tuple[Entry, ...]:
+        reply = self._engine.scan(interest.PREFIX, limit=_PAGE, after=after)
+        entries = reply.wait(self._deadline)
+        ended = self._ended(entries)
+        for start in range(0, len(ended), _BATCH):
+            self._take_over(ended[start : start + _BATCH])
+        return entries
+
+    def _may_go_on(self) -> bool:
+        """Return whether it is this dispatcher's turn to go through all pages."""
+        put = Put(_TURN, b"", expect=0, expires_after=_TURN_SECONDS)
+        try:
+            self._engine.apply(put).wait(self._deadline)
+        except Conflict:
+            return False
+        return True
 
     def _ended(self, entries: Sequence[Entry]) -> list[Entry]:
         """Return the entries whose jobs have ended; of those long gone, it is taken for granted."""

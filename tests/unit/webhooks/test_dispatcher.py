@@ -185,14 +185,44 @@ def test_pages_follow_each_other(app: App, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "_PAGE", 10)
     monkeypatch.setattr(module, "_BATCH", 3)
     ids = [accept(app) for _ in range(35)]
-    apply(app.engine, CancelJobs(tuple(ids[::2])))
     looking = Dispatcher(app, app.engine)
-    assert [looking.look() for _ in range(4)] == [False, False, False, True]
-    assert [subject for subject, *_ in told(app)] == sorted(ids[::2])
-    apply(app.engine, CancelJobs(tuple(ids)))
+    assert not looking.look()
+    apply(app.engine, CancelJobs(tuple(ids[10:20])))
+    assert not looking.look()
+    assert told(app) == [], "it has passed there"
+    apply(app.engine, CancelJobs(tuple(ids[:5])))
+    looking.look()
+    assert [subject for subject, *_ in told(app)] == ids[:5], "the oldest are always looked at"
     while not looking.look():
         pass
+    while not looking.look():
+        pass
+    assert [subject for subject, *_ in told(app)] == ids[:5] + ids[10:20]
+    apply(app.engine, CancelJobs(tuple(ids)))
+    while waiting(app):
+        looking.look()
     assert len(told(app)) == 35
+
+
+def test_one_of_all_goes_through_the_pages(
+    app: App, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAGE", 5)
+    ids = [accept(app) for _ in range(30)]
+    one, other = Dispatcher(app, app.engine), Dispatcher(app, app.engine)
+    assert not one.look()
+    assert other.look(), "it is not its turn"
+    while not one.look():
+        pass
+    assert not other.look(), "now it is"
+    del other  # it dies
+    apply(app.engine, CancelJobs((ids[-1],)))
+    assert one.look()
+    assert told(app) == []
+    clock.advance(module._TURN_SECONDS)
+    while not one.look():
+        pass
+    assert [subject for subject, *_ in told(app)] == [ids[-1]]
 
 
 def test_a_full_queue_of_deliveries_loses_nothing(app: App) -> None:
