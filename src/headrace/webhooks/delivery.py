@@ -112,7 +112,7 @@ class Deliveries:
         except NotDelivered as error:
             raise await self._failure(ctx, receiver, str(error), 0.0) from None
         finally:
-            gate.leave(monotonic() - began)
+            gate.leave(began, monotonic())
         return await self._judge(ctx, receiver, answer)
 
     def _make_sender(self) -> Sender:

@@ -32,6 +32,7 @@ _PAGE = 500
 _BATCH = 100
 _REST_SECONDS = 0.02
 _REST_FACTOR = 30
+_LONGEST_REST = 1.0
 _GONE_SECONDS = 600.0
 _REMEMBERED = 10_000
 
@@ -41,7 +42,7 @@ class Dispatcher:
 
     Each look is at the oldest jobs that somebody wants to know of, as those end first as a rule. If
     there are more than a page of them, one dispatcher of all goes through the others, page by page,
-    and rests thirty times as long as a page took: with a hundred thousand of them it takes a
+    and rests thirty times as long as looking took: with a hundred thousand of them it takes a
     thirtieth of a core, however many dispatchers there are.
 
     Args:
@@ -54,6 +55,7 @@ class Dispatcher:
         self._deadline = app.config.deadline
         self._clock, self._ids = app.clock, app.ids
         self._after = ""
+        self._took = 0.0
         self._missed: dict[str, float] = {}
         self._unwatch: Callable[[], None] | None = None
         self._stopping = threading.Event()
@@ -95,20 +97,21 @@ class Dispatcher:
         return True
 
     def _tick(self) -> float | None:
-        began = self._clock.monotonic()
+        self._took = 0.0
         try:
             over = self.look()
         except (EngineBusy, Refused) as error:  # such as a full disk
             _log.info("no webhooks are dispatched now: %s", error)
             over = True
-        took = self._clock.monotonic() - began
-        self._stopping.wait(max(_REST_SECONDS, _REST_FACTOR * took))
+        self._stopping.wait(min(max(_REST_SECONDS, _REST_FACTOR * self._took), _LONGEST_REST))
         return None if over else 0.0
 
     def _page(self, after: str) -> tuple[Entry, ...]:
+        began = self._clock.monotonic()
         reply = self._engine.scan(interest.PREFIX, limit=_PAGE, after=after)
         entries = reply.wait(self._deadline)
         ended = self._ended(entries)
+        self._took += self._clock.monotonic() - began
         for start in range(0, len(ended), _BATCH):
             self._take_over(ended[start : start + _BATCH])
         return entries

@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
-_USUAL_SECONDS = 1.0
+_USUAL_SECONDS = 0.05
 _WEIGHT = 0.2
 _MOST_GATES = 1000
 
 
 class Gate:
-    """Lets some deliveries through, and tells each of the others a time of its own to come back."""
+    """Lets some deliveries through, and tells each of the others a time of its own to come back.
+
+    All moments are seconds of the monotonic clock.
+    """
 
     def __init__(self) -> None:
-        self._running = 0
+        self._begun: list[float] = []
         self._usual = _USUAL_SECONDS
         self._next = 0.0
 
     @property
     def idle(self) -> bool:
         """Whether nothing goes on."""
-        return self._running == 0
+        return not self._begun
 
     def enter(self, now: float, concurrency: int) -> float:
         """Begin a delivery if there is room.
 
         Args:
-            now: seconds of the monotonic clock.
+            now: the moment.
             concurrency: how many may go on at a time.
 
         Returns:
             0 if it has begun; else the seconds after which there is likely to be room.
         """
-        if self._running < concurrency:
-            self._running += 1
+        if len(self._begun) < concurrency:
+            self._begun.append(now)
             return 0.0
-        return self.later(now, self._usual / concurrency)
+        # One that hangs tells how long they take before it ends.
+        each = max(self._usual, now - self._begun[0])
+        return self.later(now, each / concurrency)
 
     def later(self, now: float, interval: float) -> float:
         """Return the seconds after which one more may come, if they come at intervals."""
         self._next = max(self._next, now) + interval
         return self._next - now
 
-    def leave(self, took: float) -> None:
-        """End a delivery that took some seconds."""
-        self._running -= 1
-        self._usual += _WEIGHT * (took - self._usual)
+    def leave(self, began: float, now: float) -> None:
+        """End a delivery."""
+        self._begun.remove(began)
+        self._usual += _WEIGHT * (now - began - self._usual)
 
 
 class Gates:

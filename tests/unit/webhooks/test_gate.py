@@ -10,8 +10,8 @@ def test_so_many_go_on_at_a_time() -> None:
     one = Gate()
     assert [one.enter(10.0, 2) for _ in range(2)] == [0.0, 0.0]
     assert one.enter(10.0, 2) > 0
-    one.leave(1.0)
-    assert one.enter(10.0, 2) == 0.0
+    one.leave(10.0, 11.0)
+    assert one.enter(11.0, 2) == 0.0
 
 
 def test_each_of_the_others_has_a_time_of_its_own() -> None:
@@ -19,11 +19,20 @@ def test_each_of_the_others_has_a_time_of_its_own() -> None:
     one.enter(10.0, 1)
     waits = [one.enter(10.0, 1) for _ in range(5)]
     assert waits == sorted(set(waits))
-    for _ in range(100):
-        one.leave(0.1)
-        one.enter(10.0, 1)
-    slow, fast = waits[1] - waits[0], one.enter(100.0, 1)
-    assert fast < slow / 5, "it learns how long a delivery takes"
+
+
+def test_it_learns_how_long_a_delivery_takes() -> None:
+    quick, slow, stuck = Gate(), Gate(), Gate()
+    for n in range(100):
+        for one, took in ((quick, 0.001), (slow, 5.0)):
+            one.enter(10.0 * n, 1)
+            one.leave(10.0 * n, 10.0 * n + took)
+    for one in (quick, slow):
+        one.enter(1000.0, 1)
+    stuck.enter(998.0, 1)
+    assert quick.enter(1000.0, 1) < 0.01
+    assert slow.enter(1000.0, 1) > 4.0
+    assert stuck.enter(1000.0, 1) >= 2.0
 
 
 def test_at_intervals() -> None:
