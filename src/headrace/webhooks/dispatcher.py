@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from headrace.app import App
 from headrace.engine import Engine, Entry
-from headrace.errors import Conflict, EngineBusy, Refused
+from headrace.errors import Conflict, EngineError, Refused
 from headrace.record import Record
 from headrace.service import Service
 from headrace.webhooks import endpoints, event, interest
@@ -100,7 +100,7 @@ class Dispatcher:
         self._took = 0.0
         try:
             over = self.look()
-        except (EngineBusy, Refused) as error:  # such as a full disk
+        except (EngineError, Refused) as error:  # such as a full disk; a worker ends by itself
             _log.info("no webhooks are dispatched now: %s", error)
             over = True
         self._stopping.wait(min(max(_REST_SECONDS, _REST_FACTOR * self._took), _LONGEST_REST))
