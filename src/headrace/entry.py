@@ -20,6 +20,7 @@ from headrace.node import Node
 from headrace.pools.inside import Inside, Report
 from headrace.signals import heeded, interrupting
 from headrace.target import load
+from headrace.webhooks import Webhooks
 from headrace.worker import Exit
 
 _SWITCH_SECONDS = 0.0005
@@ -73,6 +74,8 @@ def _serve(target: str, channel: Channel) -> None:
 
 
 def _answer(app: App, channel: Channel) -> None:
+    Webhooks(app)  # for what the runs submit
+
     def open_workplace(report: Report) -> Workplace:
         return Workplace(
             intake=app.intake,
