@@ -17,7 +17,7 @@ from headrace.declaration import Declaration
 from headrace.engine import Engine
 from headrace.errors import JobNotFound, QueueFull
 from headrace.ids import Ids
-from headrace.intake import Intake, Jobs, Submission, unknown
+from headrace.intake import Companion, Intake, Jobs, Submission, unknown
 from headrace.job import Job
 from headrace.middleware import Middleware
 from headrace.record import Record
@@ -52,6 +52,7 @@ class App:
         telemetry: tells subscribers what happens.
         clock: what tells the time.
         ids: what makes ids and random numbers.
+        companions: say what is written beside new jobs, in the same commit.
 
     Raises:
         ConfigError: a setting is unknown or of the wrong kind, or no engine serves the URL.
@@ -71,6 +72,7 @@ class App:
         self.ids = ids or Ids(self.clock)
         self.middleware = tuple(middleware)
         self.telemetry = Telemetry()
+        self.companions: list[Companion] = []
         self.registry = Registry()
         self.task = Declaration(self.registry, self, self.config)
         self._connection: Connection | Borrowed = Connection(self.config, self.clock, self.ids)
@@ -236,7 +238,10 @@ class App:
                 engine = self._connection.engine
                 fraction, deadline = self.ids.fraction, self.config.deadline
                 watcher = Watcher(engine, self.clock, fraction, deadline)
-                self._intake = Intake(engine, watcher, self.ids, self.clock, self.telemetry)
+                companions = self.companions
+                self._intake = Intake(
+                    engine, watcher, self.ids, self.clock, self.telemetry, companions
+                )
             return self._intake
 
     def _leave(self) -> Reply[None]:

@@ -54,6 +54,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         allow_volatile_server: use a Redis server that keeps no append-only file all the same.
         log_format: "text": as the program has set up logging; "json": worker processes and
             gateways write JSON lines, with the job and the trace, to the standard error.
+        webhook_allow: networks, such as `127.0.0.0/8`, that webhooks may be sent to although they
+            are not of the public internet; there http and any port will do.
     """
 
     url: str = "sqlite:///headrace.db"
@@ -75,6 +77,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ballast: Size = 16 * 1024 * 1024
     allow_volatile_server: bool = False
     log_format: Literal["text", "json"] = "text"
+    webhook_allow: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -157,7 +160,7 @@ def _checked(name: str, value: Any, source: str, *, from_text: bool) -> Any:
         close = difflib.get_close_matches(name, kinds, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(kinds)}"
         raise ConfigError(f"{source}: there is no such setting; {hint}")
-    structured = name in ("queues", "retention")
+    structured = name in ("queues", "retention", "webhook_allow")
     try:
         if from_text and structured:
             return msgspec.json.decode(value, type=kinds[name])

@@ -21,6 +21,7 @@ from headrace.observe.wiring import wire
 from headrace.pools.inside import Inside, Report
 from headrace.signals import heeded, interrupting
 from headrace.target import load
+from headrace.webhooks import Webhooks
 from headrace.worker import Exit
 
 _SWITCH_SECONDS = 0.0005
@@ -76,6 +77,7 @@ def _serve(target: str, channel: Channel) -> None:
 def _answer(app: App, channel: Channel) -> None:
     journal.begin(app.config)
     wire(app)
+    Webhooks(app)  # for what the runs submit
 
     def open_workplace(report: Report) -> Workplace:
         return Workplace(

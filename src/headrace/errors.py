@@ -4,6 +4,7 @@
     ├── UsageError                  the program or the command must change
     │   ├── ConfigError             a setting is missing, unknown or of the wrong kind
     │   ├── InvalidOption           an option of a task or a submit does not make sense
+    │   │   └── BlockedDestination  a URL that no webhook may be sent to
     │   ├── InvalidArguments        the arguments do not fit the task's parameters
     │   ├── UnknownTask             no task of that name is registered here
     │   ├── BlockingCall            a blocking method was called on a running event loop
@@ -21,6 +22,8 @@
     │   ├── JobDead                 it will not be tried again by itself
     │   └── JobCancelled            it was cancelled
     ├── GatewayError                a gateway did not answer, or said no
+    ├── NotDelivered                a webhook did not reach its receiver; it is tried again
+    ├── InvalidSignature            a webhook that was received is not from whom it says
     ├── TransactionTimeout          `ctx.transaction()` held the write lock for too long
     └── EngineError                 the storage itself is in trouble
         ├── EngineClosed            used after `close()`
@@ -64,6 +67,10 @@ class ConfigError(UsageError):
 
 class InvalidOption(UsageError, ValueError):
     """An option of a task or of a submit does not make sense."""
+
+
+class BlockedDestination(InvalidOption):
+    """A URL that no webhook may be sent to: oddly written, or not of the public internet."""
 
 
 class InvalidArguments(UsageError, TypeError):
@@ -190,6 +197,14 @@ class GatewayError(HeadraceError):
         super().__init__(message)
         self.status = status
         self.kind = kind
+
+
+class NotDelivered(HeadraceError):
+    """A webhook did not reach its receiver, or got no answer there; it is tried again by itself."""
+
+
+class InvalidSignature(HeadraceError):
+    """A webhook that was received is not from whom it says, was changed, or is too old."""
 
 
 class TransactionTimeout(HeadraceError, TimeoutError):

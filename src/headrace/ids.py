@@ -90,6 +90,7 @@ class Ids:
     def secret(self, size: int = 32) -> bytes:
         """Return random bytes that nobody can guess, whatever the seed."""
         return os.urandom(size)
+
     def trace_id(self) -> str:
         """Return 32 random hexadecimal digits, not all zero: the id of a trace (W3C)."""
         return f"{self._own_random().getrandbits(128) or 1:032x}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from headrace.clock import Clock
-from headrace.engine import Engine
+from headrace.engine import Engine, Tx
 from headrace.errors import OutcomeUnknown, QueueFull, UsageError
 from headrace.ids import Ids
 from headrace.job import Job
@@ -16,9 +16,11 @@ from headrace.task import Call
 from headrace.telemetry import Sending, Telemetry
 from headrace.trace import Origin, beginning, marked, of, origin
 from headrace.watcher import Watcher
-from headrace.write import Send, Sent
+from headrace.write import Send, Sent, Write
 
 Jobs = list[Job[Any]]
+Companion = Callable[[Engine, Sequence[Message]], Sequence[Write[Any]]]
+"""Says what is to be written beside new jobs, in the same commit. It must not wait."""
 
 _SHORTEST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
@@ -33,16 +35,24 @@ class Intake:
         ids: names the jobs.
         clock: tells how long a submit has waited for room.
         telemetry: told what is sent.
+        companions: say what is to be written beside the jobs.
     """
 
     def __init__(
-        self, engine: Engine, watcher: Watcher, ids: Ids, clock: Clock, telemetry: Telemetry
+        self,
+        engine: Engine,
+        watcher: Watcher,
+        ids: Ids,
+        clock: Clock,
+        telemetry: Telemetry,
+        companions: Sequence[Companion] = (),
     ) -> None:
         self.engine = engine
         self.watcher = watcher
         self.ids = ids
         self.clock = clock
         self.telemetry = telemetry
+        self._companions = companions
 
     def send(
         self, calls: Sequence[Call[Any]], tx: object | None = None
@@ -63,9 +73,9 @@ class Intake:
         jobs: Jobs = [Job(job_id, watcher, call.task.returns) for job_id, call in named]
         telemetry = self.telemetry
         if not (telemetry.heard or telemetry.tracer or origin()):  # nobody would know of it
-            return self.engine.apply(Send(messages), adopted), jobs
+            return self._write(messages, adopted), jobs
         parcel = self.pack(messages)
-        reply = self.engine.apply(Send(parcel.messages), adopted)
+        reply = self._write(parcel.messages, adopted)
         parcel.follow(reply)
         return reply, jobs
 
@@ -79,6 +89,15 @@ class Intake:
         if come_from is None and telemetry.tracer is None:
             return Parcel(messages, telemetry, self.clock)
         return self._traced(messages, come_from or Origin())
+
+    def beside(self, messages: Sequence[Message]) -> list[Write[Any]]:
+        """Return what must be written in the commit that sends these messages."""
+        return [write for each in self._companions for write in each(self.engine, messages)]
+
+    def _write(self, messages: tuple[Message, ...], tx: Tx | None) -> Reply[Sent]:
+        if beside := self.beside(messages):
+            return self.engine.commit([Send(messages), *beside], tx).map(_first)
+        return self.engine.apply(Send(messages), tx)
 
     def _traced(self, messages: tuple[Message, ...], come_from: Origin) -> Parcel:
         tracer = self.telemetry.tracer
@@ -190,6 +209,11 @@ def unknown(jobs: Jobs) -> OutcomeUnknown:
         " app.job(id) tells, later",
         [job.id for job in jobs],
     )
+
+
+def _first(answers: tuple[Any, ...]) -> Sent:
+    sent: Sent = answers[0]
+    return sent
 
 
 def _inner(tx: object) -> object:

@@ -1,4 +1,4 @@
-"""Node: one process that works. What it starts is the architecture: engine, pools, worker."""
+"""Node: one process that works. What it starts is the architecture: a worker and a dispatcher."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ from headrace.pools.processes import ProcessPool
 from headrace.pools.tasks import TaskPool
 from headrace.pools.threads import ThreadPool
 from headrace.signals import STOP_SIGNALS
+from headrace.webhooks import Webhooks
+from headrace.webhooks.delivery import Deliveries
+from headrace.webhooks.dispatcher import Dispatcher
+from headrace.webhooks.envelope import QUEUE
 from headrace.worker import Exit, Pools, Site, Terms, Worker
 from headrace.worker.run import Run
 
@@ -45,6 +49,8 @@ class Node:
         self._config = _changed(app.config, self._work)
         self._inbox = Inbox()
         self._worker: Worker | None = None
+        self._dispatcher: Dispatcher | None = None
+        Webhooks(app)
 
     @property
     def worker(self) -> Worker | None:
@@ -60,7 +66,9 @@ class Node:
         if self._worker is None:
             wire(self._app)
             self._worker = self._make_worker()
+            self._dispatcher = Dispatcher(self._app, self._app.engine)
             self._worker.start()
+            self._dispatcher.start()
 
     def stop(self, *, exiting: bool = False) -> bool:
         """Finish what runs, hand back the rest, and leave the App open. Idempotent.
@@ -72,6 +80,9 @@ class Node:
             Whether every run has ended.
         """
         worker, self._worker = self._worker, None
+        dispatcher, self._dispatcher = self._dispatcher, None
+        if dispatcher is not None:
+            dispatcher.stop()
         return worker.stop(exiting=exiting) if worker is not None else True
 
     def run(self, supervisor: Channel | None = None) -> tuple[Exit, bool]:
@@ -137,7 +148,8 @@ class Node:
         site = Site(
             engine=app.engine,
             terms=Terms(
-                queues=work.queues or tuple(sorted({t.options.queue for t in app.registry})),
+                queues=work.queues
+                or tuple(sorted({QUEUE, *(t.options.queue for t in app.registry)})),
                 holder=work.holder or app.ids.nonce(),
                 lease=config.lease,
                 grace=config.grace,
@@ -152,7 +164,8 @@ class Node:
             telemetry=app.telemetry,
             ended=self._inbox.put,
         )
-        return Worker(app.registry, app.intake, self._make_pools(), site, app.middleware)
+        registry = Deliveries(app).registry()
+        return Worker(registry, app.intake, self._make_pools(), site, app.middleware)
 
     def _make_pools(self) -> Pools:
         config, target = self._config, self._work.target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import ChainMap
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,10 +14,15 @@ AnyTask = Task[Any, Any, Any]
 
 
 class Registry:
-    """Knows tasks by name."""
+    """Knows tasks by name.
 
-    def __init__(self) -> None:
-        self._tasks: dict[str, AnyTask] = {}
+    Args:
+        beneath: a registry whose tasks it knows as well, also those that are added there later.
+    """
+
+    def __init__(self, beneath: Registry | None = None) -> None:
+        below = [] if beneath is None else beneath._tasks.maps  # noqa: SLF001 - one of its own kind
+        self._tasks: ChainMap[str, AnyTask] = ChainMap({}, *below)
 
     def __contains__(self, name: object) -> bool:
         return name in self._tasks

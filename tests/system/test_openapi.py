@@ -7,7 +7,6 @@ from typing import Any
 import hypothesis
 import pytest
 import schemathesis
-from schemathesis.checks import CHECKS
 
 from headrace import App
 from headrace.gateway import Gateway, Settings

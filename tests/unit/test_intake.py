@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from headrace.app import App
+from headrace.engine import Entry
 from headrace.errors import DuplicateJob, QueueFull, Unsupported, UsageError
 from headrace.intake import Submission, unknown
 from headrace.message import Message
 from headrace.task import Task
 from headrace.trace import Origin, Trace, current
-from headrace.write import Send
+from headrace.write import Put, Send
 
 
 @pytest.fixture
@@ -32,6 +33,15 @@ def test_jobs_are_named_in_order(app: App, echo: Task[[int], int, Any]) -> None:
     records = app.engine.get([job.id for job in jobs]).wait(5)
     bodies = [bytes(records[job.id].message.body) for job in jobs]
     assert bodies == [b'{"n":%d}' % n for n in range(1000)]
+
+
+def test_companions_write_beside_jobs(app: App, echo: Task[[int], int, Any]) -> None:
+    app.companions.append(lambda _, messages: [Put(message.id, b"") for message in messages])
+    job = echo.submit(1)
+    assert app.engine.scan("").wait(5) == (Entry(job.id, b"", 1),)
+    with pytest.raises(DuplicateJob):
+        app.submit([echo.using(unique_key="k").call(n) for n in range(2)])
+    assert len(app.engine.scan("").wait(5)) == 1
 
 
 def test_only_calls_are_accepted(echo: Task[[int], int, Any]) -> None:

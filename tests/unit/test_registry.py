@@ -6,6 +6,10 @@ import pytest
 
 from headrace.app import App
 from headrace.errors import InvalidOption, UnknownTask
+from headrace.registry import Registry
+
+
+def _nothing() -> None: ...
 
 
 def test_tasks_are_found_by_name(app: App) -> None:
@@ -34,6 +38,21 @@ def test_an_unknown_name_is_told_what_comes_close(app: App) -> None:
         app.registry.get("thumbnial")
     with pytest.raises(UnknownTask, match="'report' here; there are thumbnail"):
         app.registry.get("report")
+
+
+def test_one_may_stand_on_another(app: App) -> None:
+    above = Registry(app.registry)
+
+    @app.task
+    def later() -> None: ...
+
+    above.add(other := App("memory:").task(name="other")(later.function))
+    assert [task.name for task in above] == ["later", "other"]
+    assert above.get("later") is later
+    assert above.get("other") is other
+    assert "other" not in app.registry
+    with pytest.raises(InvalidOption, match="two tasks are called 'later'"):
+        above.add(App("memory:").task(name="later")(_nothing))
 
 
 def test_two_functions_of_one_name_are_refused(app: App) -> None:

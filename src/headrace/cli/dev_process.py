@@ -17,10 +17,9 @@ import msgspec
 
 from headrace.app import App
 from headrace.child import Channel
-from headrace.cli.serve import HOST, admitting, announce, settings_of
+from headrace.cli.serve import HOST, admitting, announce, gateway_of, settings_of
 from headrace.cli.text import one_line
 from headrace.errors import ConfigError, HeadraceError
-from headrace.gateway.gateway import Gateway
 from headrace.gateway.server import Server, listen
 from headrace.node import Node
 from headrace.order import Work
@@ -91,7 +90,7 @@ def _serve(program: App, order: Order, channel: Channel) -> bool:
         settings = admitting(program, settings_of(order.given), listener)
         node = Node(program, Work(target=order.target, settings={"grace": _GRACE}))
         server = Server(
-            Gateway(program, settings),
+            gateway_of(program, settings),
             ending=lambda: ended.append(node.stop(exiting=True)),
             hurrying=lambda: _hurry(node),
         )

@@ -8,6 +8,7 @@ from contextlib import closing
 import click
 from msgspec.structs import replace
 
+from headrace import journal
 from headrace.app import App
 from headrace.cli.exits import Exit
 from headrace.cli.output import say
@@ -18,6 +19,8 @@ from headrace.gateway.gateway import Gateway
 from headrace.gateway.keys import KEY_PREFIX
 from headrace.gateway.server import Server, is_loopback, listen, url_of
 from headrace.gateway.settings import Settings, load
+from headrace.observe.prometheus import Metrics
+from headrace.observe.wiring import wire
 from headrace.signals import interrupting
 
 HOST, PORT = "127.0.0.1", 8000
@@ -57,8 +60,15 @@ def serve(  # noqa: PLR0913 - its options
     with closing(program), closing(listen(host, port)) as listener:
         settings = admitting(program, settings, listener, require_keys=require_keys)
         announce(program, settings, listener)
-        Server(Gateway(program, settings)).serve_at(listener)
+        Server(gateway_of(program, settings)).serve_at(listener)
     return Exit.OK
+
+
+def gateway_of(program: App, settings: Settings) -> Gateway:
+    """Return a gateway that is observed as the program has set it up."""
+    journal.begin(program.config)
+    wire(program)
+    return Gateway(program, settings, metrics=Metrics(program).expose)
 
 
 def settings_of(given: tuple[str, ...]) -> Settings:

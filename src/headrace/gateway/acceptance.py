@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,8 +17,6 @@ from headrace.write import Send, Write
 
 _LEAST = 0.8
 """What `Retry-After` is multiplied by at least; at most by as much above 1."""
-
-Further = Callable[[Sequence[Message]], Sequence[Write[Any]]]
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -35,16 +33,13 @@ class Receipt(msgspec.Struct, frozen=True):
     replayed: bool = False
 
 
-async def accept(
-    desk: Desk, drafts: Sequence[Draft], claim: Claim | None, further: Further | None = None
-) -> Receipt:
+async def accept(desk: Desk, drafts: Sequence[Draft], claim: Claim | None) -> Receipt:
     """Make jobs of drafts; they are durable when this returns.
 
     Args:
         desk: has the engine.
         drafts: what is wanted.
         claim: the request's Idempotency-Key.
-        further: tells what else belongs into the commit.
 
     Raises:
         Problem: the key came with another request before (422).
@@ -59,8 +54,7 @@ async def accept(
     writes: list[Write[Any]] = [Send(messages)]
     if claim is not None:
         writes.insert(0, claim.write(jobs))
-    if further is not None:
-        writes += further(messages)
+    writes += intake.beside(messages)
     try:
         reply = intake.engine.commit(writes)
         parcel.follow(reply)

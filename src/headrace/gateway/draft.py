@@ -8,8 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType, structs
 
 from headrace.app import App
-from headrace.clock import Clock
-from headrace.errors import InvalidArguments, UnknownTask
+from headrace.errors import BlockedDestination, InvalidArguments, UnknownTask
 from headrace.gateway.caller import Caller
 from headrace.gateway.desk import permit
 from headrace.gateway.options import NAMES, Misfit, Wish, Wishes, applied, explain
@@ -19,6 +18,7 @@ from headrace.message import Message
 from headrace.options import Options
 from headrace.registry import AnyTask
 from headrace.task import Call
+from headrace.webhooks import Webhooks
 
 _SUBMIT = "jobs:submit"
 
@@ -67,17 +67,30 @@ class Draft(msgspec.Struct, frozen=True):
         return structs.replace(message, tags=(*message.tags, self.caller.tag))
 
 
-def chosen(task: AnyTask, wishes: Wishes | None, caller: Caller, clock: Clock) -> Options | None:
+def chosen(task: AnyTask, wishes: Wishes | None, caller: Caller, app: App) -> Options | None:
     """Return the options of a call, if they are not those of its task.
 
     Raises:
         Misfit: one of them makes no sense.
         Problem: the caller may not use the queue (403).
     """
-    options = None if wishes is None else applied(task.options, wishes, caller, clock.now())
+    options = None
+    if wishes is not None:
+        options = applied(task.options, _sendable(wishes, app), caller, app.clock.now())
     if caller.queues:
         permit(caller, _SUBMIT, (options or task.options).queue)
     return options
+
+
+def _sendable(wishes: Wishes, app: App) -> Wishes:
+    """Return wishes whose callback, if there is one, is a URL that webhooks may be sent to."""
+    if wishes.callback is UNSET:
+        return wishes
+    try:
+        (url,) = Webhooks(app).callback(wishes.callback).values()
+    except BlockedDestination as error:
+        raise Misfit("callback", str(error)) from None
+    return structs.replace(wishes, callback=url)
 
 
 def called(task: AnyTask, arguments: bytes | Raw, place: str = "") -> Call[Any]:
@@ -115,7 +128,7 @@ def ordered(app: App, text: bytes | Raw, caller: Caller, place: str = "") -> Dra
         order = _ORDER.decode(text)
         task = app.registry.get(order.task)
         wishes = None if order.options is UNSET else order.options
-        options = chosen(task, wishes, caller, app.clock)
+        options = chosen(task, wishes, caller, app)
     except msgspec.ValidationError as error:
         raise invalid([(place + pointer(error), explain(error, _NAMES))]) from None
     except UnknownTask as error:

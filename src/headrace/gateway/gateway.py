@@ -9,8 +9,10 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from headrace.app import App
+from headrace.gateway.deliveries import Deliveries
 from headrace.gateway.desk import Admit, Desk
 from headrace.gateway.doorkeeper import Doorkeeper
+from headrace.gateway.endpoints import Endpoints
 from headrace.gateway.events import Events
 from headrace.gateway.feed import Feed
 from headrace.gateway.guard import Guard
@@ -25,9 +27,11 @@ from headrace.gateway.origins import Origins
 from headrace.gateway.problems import Problems
 from headrace.gateway.queues import Queues
 from headrace.gateway.settings import Settings
+from headrace.gateway.signing import Signing
 from headrace.gateway.sockets import Sockets
 from headrace.gateway.tickets import Tickets
 from headrace.gateway.tracing import Tracing
+from headrace.webhooks import Webhooks
 
 
 class Gateway:
@@ -59,6 +63,7 @@ class Gateway:
     ) -> None:
         self.app = app
         self.settings = settings or Settings()
+        Webhooks(app)
         self._desk = desk = Desk(app, self.settings, admit or Doorkeeper(app, self.settings))
         self._feed = feed = Feed(desk)
         tickets = Tickets(desk)
@@ -73,6 +78,9 @@ class Gateway:
             *Meta(desk).routes,
             *Problems().routes,
             *Queues(desk).routes,
+            *Endpoints(desk).routes,
+            *Deliveries(desk).routes,
+            *Signing(desk).routes,
             *Manual(desk).routes,
             *(MetricsPage(desk, metrics).routes if metrics is not None else ()),
         ]

@@ -52,7 +52,7 @@ class Handover:
         query = request.scope["query_string"]
         wishes = in_query(query) if query else None
         try:
-            options = chosen(task, wishes, caller, desk.app.clock)
+            options = chosen(task, wishes, caller, desk.app)
         except Misfit as misfit:
             raise misfit.in_query() from None
         head: Head = dict(request.scope["headers"])

@@ -23,6 +23,7 @@ from headrace.json_form import describe, pointer
 from headrace.message import SECONDS_LIMIT, OnConflict, OnWait, Retention
 from headrace.options import Options
 from headrace.retry import Retry, RetryPolicy
+from headrace.webhooks.interest import CALLBACK
 
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -44,8 +45,9 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Wishes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of a call; what is not given is as the task declares it.
 
-    Attributes are those of `Options`. Times are seconds or, where `Options` takes a `datetime`,
-    moments of RFC 3339 with a time zone.
+    Attributes are those of `Options`, and `callback`: a URL that is sent a webhook when the job has
+    ended. Times are seconds or, where `Options` takes a `datetime`, moments of RFC 3339 with a time
+    zone.
     """
 
     queue: str | UnsetType = UNSET
@@ -63,6 +65,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retention: Retention | UnsetType = UNSET
     tags: list[str] | UnsetType = UNSET
     headers: dict[str, str] | UnsetType = UNSET
+    callback: str | UnsetType = UNSET
 
 
 NAMES = Wishes.__struct_fields__
@@ -118,6 +121,10 @@ def applied(declared: Options, wishes: Wishes, caller: Caller, now: float) -> Op
     """
     given = {name: value for name, value in structs.asdict(wishes).items() if value is not UNSET}
     _check_tags(given.get("tags", ()))
+    if CALLBACK in given.get("headers", ()):
+        raise Misfit("headers", f"the header {CALLBACK!r} is reserved: give a callback")
+    if (url := given.pop("callback", None)) is not None:
+        given["headers"] = {**given.get("headers", declared.headers), CALLBACK: url}
     for name in ("run_at", "expires"):
         if isinstance(at := given.get(name), datetime):
             _check_moment(name, at, now)

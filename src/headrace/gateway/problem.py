@@ -42,6 +42,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "job-failed": (409, "The job ended without a result"),
     "job-terminal": (409, "The job has ended"),
     "expired": (410, "The result is no longer kept"),
+    "precondition-failed": (412, "It is not what the request is about any more"),
     "payload-too-large": (413, "The request is too large"),
     "uri-too-long": (414, "The address is too long"),
     "unsupported-media-type": (415, "The body is of a type that is not read here"),

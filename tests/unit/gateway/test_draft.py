@@ -39,7 +39,7 @@ def test_a_queue_that_is_not_the_callers_is_forbidden(app: App) -> None:
         order(app, TENANT, task="add", arguments={"left": 1})
     assert caught.value.status == 403
     with pytest.raises(Problem, match="in queue mail"):
-        chosen(app.registry.get("boxes.pack"), Wishes(queue="mail"), TENANT, app.clock)
+        chosen(app.registry.get("boxes.pack"), Wishes(queue="mail"), TENANT, app)
 
 
 @pytest.mark.parametrize(
