@@ -71,7 +71,9 @@ class PostgreSQLEngine:
         self._clock = clock
         self._time = SystemClock().monotonic
         self._ids = ids or Ids()
-        self._database = Database(self.address, allow_unsafe_server=allow_unsafe_server)
+        self._database = Database(
+            self.address, allow_unsafe_server=allow_unsafe_server, deadline=deadline
+        )
         self._poll = poll
         self._deadline = deadline
         self._transaction_limit = transaction_limit

@@ -32,8 +32,8 @@ def claimed(link: Link, *, limit: int = 1) -> tuple[Lease, ...]:
     return leases
 
 
-def somebody_waits(place: Place) -> None:
-    """Wait until a statement waits for a lock."""
+def somebody_waits(place: Place, count: int = 1) -> None:
+    """Wait until a statement waits for a lock, or several do."""
     with psycopg.connect(place.server, autocommit=True) as connection:
 
         def waits() -> bool:
@@ -41,6 +41,6 @@ def somebody_waits(place: Place) -> None:
                 "select count(*) from pg_stat_activity"
                 " where wait_event_type = 'Lock' and application_name = 'headrace'"
             ).fetchone()
-            return row is not None and row[0] > 0
+            return row is not None and row[0] >= count
 
         until(waits, "somebody to wait for a lock", 10, show=str)
