@@ -145,7 +145,8 @@ class Hints:
             self._call(topic)
 
     def _serve(self, link: Link) -> None:
-        link.say(f'listen "{self._channel}"')
+        if link.direct:  # else a pooler would give what listens to somebody else
+            link.say(f'listen "{self._channel}"')
         sent_at = -_APART
         while self._name:
             wait = max(0.0, sent_at + _APART - self._time()) if self._due else None
