@@ -11,14 +11,13 @@ from typing import Any, TypeVar
 from headrace.clock import Clock, SystemClock
 from headrace.concerns import ids_of, topics_of
 from headrace.engine import Capabilities, Entry, Hint, Inspection, Maintained, Topic, Tx
-from headrace.engines.postgresql import inspecting, leasing, reading, storing
+from headrace.engines.postgresql import inspecting, keeping, leasing, reading, storing
 from headrace.engines.postgresql.address import Address
 from headrace.engines.postgresql.database import Database
 from headrace.engines.postgresql.guest import Guest, Visit
 from headrace.engines.postgresql.hints import Hints
 from headrace.engines.postgresql.home import Home
 from headrace.engines.postgresql.hosts import host_of
-from headrace.engines.postgresql.keeping import maintain
 from headrace.engines.postgresql.link import Link
 from headrace.engines.postgresql.marks import Marks
 from headrace.engines.postgresql.plan import Moment, Plan, run
@@ -78,6 +77,7 @@ class PostgreSQLEngine:
         self._deadline = deadline
         self._transaction_limit = transaction_limit
         self._marks = Marks(self._time)
+        self._receipts_at = self._time()
         self._hints = self._new_hints()
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -312,10 +312,32 @@ class PostgreSQLEngine:
         return self._hints.watch(topic, hint)
 
     def maintain(self) -> Reply[Maintained]:
-        """Reap, expire and prune a little."""
+        """Reap, expire and prune a little, if there is anything to do."""
         until = self._time() + self._deadline
-        request = Request(plan=maintain, reply=Reply(), until=until)
-        return self._put(request).map(self._hint_at)
+        receipts = self._time() >= self._receipts_at
+        if receipts:
+            self._receipts_at = self._time() + keeping.RECEIPTS_EVERY
+        # All hosts do this all the time: a transaction that finds nothing would be a write of each.
+        moment = None if self._clock is None else self._moment(0.0)
+        look = self._look(lambda link: run(link.ask, keeping.due(moment, receipts=receipts)))
+        reply: Reply[Maintained] = Reply()
+
+        def go_on(_: Reply[bool]) -> None:
+            if look.error is not None:
+                reply.fail(look.error)
+            elif look.wait():
+                self._put(
+                    Request(
+                        plan=lambda moment: keeping.maintain(moment, receipts=receipts),
+                        reply=reply,
+                        until=until,
+                    )
+                )
+            else:
+                reply.resolve(Maintained())
+
+        look.listen(go_on)
+        return reply.map(self._hint_at)
 
     def _hint_at(self, done: Maintained) -> Maintained:
         if done.reclaimed or done.expired or done.pruned:

@@ -61,7 +61,7 @@ class Session:
             return Writer(
                 connect=lambda: self._connect(lock_seconds=lock_seconds),
                 thinking=thinking,
-                hint=hints.give,
+                herald=hints.herald,
                 poll=poll,
                 ids=Ids(),
                 synced=synced,
