@@ -26,7 +26,7 @@ from headrace.engines.postgresql.session import Session
 from headrace.engines.postgresql.transaction import Transaction
 from headrace.engines.postgresql.trouble import told
 from headrace.engines.postgresql.writer import Request, Thinking
-from headrace.engines.postgresql.writes import locks_groups, may_wait, plan_of
+from headrace.engines.postgresql.writes import locks_groups, may_wait, plan_of, queues_of
 from headrace.errors import EngineClosed, Unsupported, UsageError
 from headrace.ids import Ids
 from headrace.record import Filter, IdPage, Page, QueueStatus, Record, State
@@ -197,7 +197,12 @@ class PostgreSQLEngine:
             return tx.run(_visit(writes))
         if not isinstance(tx, Transaction):
             raise UsageError(f"{type(tx).__name__} is not a transaction of this engine")
-        return tx.run(lambda moment: _all(writes, moment), topics_of(writes), ids_of(writes))
+        return tx.run(
+            lambda moment: _all(writes, moment),
+            topics_of(writes),
+            ids_of(writes),
+            queues_of(writes),
+        )
 
     def _write(self, plan: Callable[[Moment], Plan[Any]]) -> Reply[Any]:
         return self._put(Request(plan=plan, reply=Reply(), until=self._time() + self._deadline))

@@ -55,6 +55,7 @@ class Session:
         self._hints = hints
         self._thinking = thinking
         self._answer_seconds = deadline
+        self._queues: set[str] = set()
         self._transactions: weakref.WeakSet[Transaction] = weakref.WeakSet()
 
         def writer(what: str, *, synced: bool = True, lock_seconds: float = 5.0) -> Writer:
@@ -114,7 +115,14 @@ class Session:
                 self._address, lock_seconds=limit, answer_seconds=limit, idle_seconds=limit + 5.0
             )
 
-        transaction = Transaction(connect, self._thinking.moment, limit, self._hints.give)
+        transaction = Transaction(
+            connect,
+            self._thinking.moment,
+            limit,
+            hint=self._hints.give,
+            known=self._queues,
+            deadline=self._answer_seconds,
+        )
         self._transactions.add(transaction)
         return transaction
 

@@ -21,7 +21,15 @@ from headrace.clock import SystemClock
 from headrace.engine import Topic
 from headrace.engines.postgresql.hints import Herald
 from headrace.engines.postgresql.link import Link, Misguessed
-from headrace.engines.postgresql.plan import Moment, Plan, do, document, run
+from headrace.engines.postgresql.plan import (
+    Moment,
+    NewQueues,
+    Plan,
+    do,
+    document,
+    make_queues,
+    run,
+)
 from headrace.engines.postgresql.trouble import Kind, first_line, kind_of, told
 from headrace.errors import EngineBusy, EngineClosed, OutcomeUnknown
 from headrace.ids import Ids
@@ -30,6 +38,7 @@ from headrace.reply import Reply, resolve_all
 
 _GROUP_LIMIT = 4096
 _REPEATS = 20
+_ANEW = 4
 _BACKOFF_FIRST = 0.05
 _BACKOFF_LAST = 2.0
 
@@ -258,8 +267,6 @@ class Writer:
                 if self._resolve(unsure, group):
                     return
                 attempt += 1
-            except Misguessed:
-                self._server_time = 0.0
             except Exception as error:  # noqa: BLE001 - it is told to all whom it concerns
                 match kind_of(error, lost=self._lost()):
                     case Kind.AWAY:
@@ -279,10 +286,22 @@ class Writer:
     def _transact(self, group: list[Request], *, guarded: bool) -> None:
         """Run requests in one transaction, and tell their outcomes once it is committed.
 
+        It begins anew at once when it lacked what rivals have no part in.
+
         Raises:
             psycopg.Error: nothing was written.
             HeadraceError: a request was refused, and nothing was written; unless `guarded`.
         """
+        for _ in range(_ANEW):
+            try:
+                return self._transact_once(group, guarded=guarded)
+            except Misguessed:
+                self._server_time = 0.0
+            except NewQueues as new:
+                self._make(new.names)
+        raise EngineBusy("queues and clock change all the time: nothing was written; try again")
+
+    def _transact_once(self, group: list[Request], *, guarded: bool) -> None:
         link = self._linked()
         receipt = self._new_receipt() if self._synced else ""
         outcomes: list[tuple[Request, Outcome]] = []
@@ -327,6 +346,17 @@ class Writer:
             raise
         return bool(news)
 
+    def _make(self, names: Sequence[str]) -> None:
+        """Make queues in a transaction of their own."""
+        link = self._linked()
+        try:
+            moment = self._thinking.moment(link.begin(synced=False))
+            run(link.ask, make_queues(names, moment))
+            link.commit()
+        except BaseException:
+            link.rollback()
+            raise
+
     def _run_unit(
         self, link: Link, unit: list[Request], moment: Moment, *, guarded: bool
     ) -> list[tuple[Request, Outcome]]:
@@ -339,6 +369,8 @@ class Writer:
             else:
                 messages = [message for request in unit for message in request.messages]
                 answer = run(link.ask, self._thinking.join(messages, moment))
+        except NewQueues:
+            raise
         except Exception as error:
             if not guarded or kind_of(error, lost=link.broken) is not Kind.REFUSED:
                 raise

@@ -9,7 +9,7 @@ import psycopg
 from headrace.engines.postgresql import leasing
 from headrace.engines.postgresql.link import Link
 from headrace.engines.postgresql.marks import Marks
-from headrace.engines.postgresql.plan import Moment, Plan, run
+from headrace.engines.postgresql.plan import Moment, NewQueues, Plan, make_queues, run
 from headrace.write import Lease
 from tests.faults.processes import until
 from tests.postgresql import Place
@@ -17,9 +17,15 @@ from tests.postgresql import Place
 
 def begun(link: Link, plan: Any) -> Any:
     """Run `plan(moment)` in a transaction that stays open, and return its answer."""
-    now = link.begin()
-    made: Plan[Any] = plan(Moment(now, now))
-    return run(link.ask, made)
+    for _ in range(2):
+        now = link.begin()
+        made: Plan[Any] = plan(Moment(now, now))
+        try:
+            return run(link.ask, made)
+        except NewQueues as new:
+            link.rollback()
+            run(link.ask, make_queues(new.names, Moment(now, now)))
+    raise AssertionError("a queue that was made is not there")
 
 
 def claimed(link: Link, *, limit: int = 1) -> tuple[Lease, ...]:
