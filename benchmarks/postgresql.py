@@ -155,10 +155,10 @@ def pooled(url: str, plan: Plan) -> Figure:
     p50, worst = percentile(waits, 0.5), max(waits)
     return Figure(
         what=f"{what}; {samples} one at a time",
-        target=f"<= the poll interval of {POLL_SECONDS} s, and what a submit takes",
+        target=f"p50 <= the poll interval of {POLL_SECONDS} s and a tenth for the way",
         measured=f"p50 {p50 * 1e3:.0f} ms, slowest {worst * 1e3:.0f} ms",
         durability="power",
-        met=p50 <= POLL_SECONDS,
+        met=p50 <= 1.1 * POLL_SECONDS,
     )
 
 

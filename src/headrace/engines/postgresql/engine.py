@@ -21,11 +21,12 @@ from headrace.engines.postgresql.hosts import host_of
 from headrace.engines.postgresql.link import Link
 from headrace.engines.postgresql.marks import Marks
 from headrace.engines.postgresql.plan import Moment, Plan, run
+from headrace.engines.postgresql.request import Request
 from headrace.engines.postgresql.sending import send
 from headrace.engines.postgresql.session import Session
 from headrace.engines.postgresql.transaction import Transaction
 from headrace.engines.postgresql.trouble import told
-from headrace.engines.postgresql.writer import Request, Thinking
+from headrace.engines.postgresql.writer import Thinking
 from headrace.engines.postgresql.writes import locks_groups, may_wait, plan_of, queues_of
 from headrace.errors import EngineClosed, Unsupported, UsageError
 from headrace.ids import Ids

@@ -19,8 +19,9 @@ from headrace.engines.postgresql.commits import Commits
 from headrace.engines.postgresql.hints import Hints
 from headrace.engines.postgresql.link import Link
 from headrace.engines.postgresql.reader import Reader
+from headrace.engines.postgresql.request import Request
 from headrace.engines.postgresql.transaction import Transaction
-from headrace.engines.postgresql.writer import Request, Thinking, Writer
+from headrace.engines.postgresql.writer import Thinking, Writer
 from headrace.errors import HeadraceError
 from headrace.ids import Ids
 from headrace.reply import Reply

@@ -30,6 +30,7 @@ from headrace.engines.postgresql.plan import (
     make_queues,
     run,
 )
+from headrace.engines.postgresql.request import Request, parts, units
 from headrace.engines.postgresql.trouble import Kind, first_line, kind_of, told
 from headrace.errors import EngineBusy, EngineClosed, OutcomeUnknown
 from headrace.ids import Ids
@@ -43,35 +44,6 @@ _BACKOFF_FIRST = 0.05
 _BACKOFF_LAST = 2.0
 
 Outcome = tuple[Reply[Any], Any, BaseException | None]
-
-
-class Request(msgspec.Struct, kw_only=True, eq=False):
-    """Something to be written.
-
-    Attributes:
-        plan: makes the plan; anew, when a transaction has to be repeated.
-        reply: who waits for the answer.
-        until: when, by the writer's clock, it is answered with an error rather than not at all.
-        messages: new jobs, if it is about nothing else: such requests are written as one.
-        ids: the jobs it is about, for `OutcomeUnknown`.
-        topics: what to hint at when it is committed.
-        alone: whether it has to have a transaction of its own, as it locks what others may lock in
-            another order.
-        queues: where it wants jobs from.
-        claim: the name of the claim, by which what was claimed is found again.
-        patience: seconds (of the writer's own clock) until which an empty answer is held back.
-    """
-
-    plan: Callable[[Moment], Plan[Any]]
-    reply: Reply[Any]
-    until: float
-    messages: tuple[Message, ...] = ()
-    ids: Callable[[], Sequence[str]] = tuple
-    topics: tuple[Topic, ...] = ()
-    alone: bool = False
-    queues: tuple[str, ...] = ()
-    claim: str = ""
-    patience: float = 0.0
 
 
 class Thinking(msgspec.Struct, frozen=True):
@@ -187,7 +159,7 @@ class Writer:
     def _run(self) -> None:
         try:
             while (group := self._gather()) is not None:
-                for part in _parts(group):
+                for part in parts(group):
                     self._write(part)
         finally:
             self._disconnect()
@@ -307,7 +279,7 @@ class Writer:
         outcomes: list[tuple[Request, Outcome]] = []
         try:
             moment = self._thinking.moment(self._begin(link, receipt, guarded=guarded))
-            for unit in _units(group):
+            for unit in units(group):
                 outcomes += self._run_unit(link, unit, moment, guarded=guarded)
         except BaseException:
             link.rollback()
@@ -503,17 +475,3 @@ def _unknown(unsure: _Unsure, ids: Sequence[str]) -> OutcomeUnknown:
         " `app.job(id)` for each",
         ids,
     )
-
-
-def _parts(group: list[Request]) -> list[list[Request]]:
-    """Part what waits into what shares a transaction."""
-    together = [request for request in group if not request.alone]
-    return [*([together] if together else []), *([r] for r in group if r.alone)]
-
-
-def _units(group: Sequence[Request]) -> list[list[Request]]:
-    """Part a group into what is written as one: all new jobs together; claims come last."""
-    sends = [request for request in group if request.messages]
-    claims = [[request] for request in group if request.queues]
-    others = [[request] for request in group if not request.messages and not request.queues]
-    return [*others, *([sends] if sends else []), *claims]

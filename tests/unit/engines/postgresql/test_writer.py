@@ -12,7 +12,8 @@ from headrace.engines.postgresql.address import Address
 from headrace.engines.postgresql.hints import Herald
 from headrace.engines.postgresql.link import Link
 from headrace.engines.postgresql.plan import Moment, Plan
-from headrace.engines.postgresql.writer import Request, Thinking, Writer
+from headrace.engines.postgresql.request import Request
+from headrace.engines.postgresql.writer import Thinking, Writer
 from headrace.errors import Conflict, EngineBusy, EngineClosed, HeadraceError, OutcomeUnknown
 from headrace.ids import Ids
 from headrace.reply import Reply
