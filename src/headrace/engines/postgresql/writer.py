@@ -284,7 +284,8 @@ class Writer:
         except BaseException:
             link.rollback()
             raise
-        self._server_time = link.began - self._time()
+        # What was told with a first statement is as late as that took: late is never early.
+        self._server_time = max(self._server_time, link.began - self._time())
         told = self._commit(link, receipt, outcomes, guarded=guarded)
         self._pause = _BACKOFF_FIRST
         self._finish(outcomes, told=told)
@@ -292,7 +293,9 @@ class Writer:
     def _begin(self, link: Link, receipt: str, *, guarded: bool) -> float:
         """Begin a transaction; return what the time is, or, to save a round trip, must be."""
         if guarded or not link.direct or not link.began or not self._server_time:
-            return link.begin(synced=self._synced, receipt=receipt)
+            now = link.begin(synced=self._synced, receipt=receipt)
+            self._server_time = now - self._time()
+            return now
         guess = self._now()
         link.begin_later(guess, synced=self._synced, receipt=receipt)
         return guess

@@ -295,6 +295,20 @@ def test_a_wrong_guess_of_the_time_is_not_gone_by(bench: Bench) -> None:
     assert bench.put(count("k")).wait(WAIT) == 4
 
 
+def test_slow_transactions_do_not_spoil_the_guess(bench: Bench) -> None:
+    bench.put(count("k")).wait(WAIT)
+    begun: list[float] = []
+
+    def slow(moment: Moment) -> Plan[None]:
+        begun.append(moment.now)
+        for _ in range(2):
+            yield "select pg_sleep(0.15)::text", ()
+
+    for _ in range(3):
+        bench.put(slow).wait(WAIT)
+    assert len(begun) == 3
+
+
 def test_what_is_refused_at_the_beginning_takes_nobody_with_it(bench: Bench) -> None:
     bench.put(count("k")).wait(WAIT)
 
