@@ -58,7 +58,7 @@ def offer(end: str, first: str, *tasks: str) -> int:
         labour.history().record(kind, "submit", batch)
         told = {"seconds": time.monotonic() - since, "error": error}
         labour.history().record(Type.OK, "answer", told)
-        time.sleep(rng.uniform(0.0, 0.05))
+        time.sleep(rng.uniform(0.0, 0.1))
     _read_back(unknown)
     return 0
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from headrace import App
-from tests.faults.cable import Cable, cable
+from tests.faults.cable import Cable
 from tests.faults.fleet import PATIENCE, Fleet
 from tests.faults.processes import Processes
 
@@ -42,7 +42,8 @@ class RemoteFleet(Fleet):
     def __init__(self, processes: Processes, directory: Path, url: str, **settings: Any) -> None:
         super().__init__(processes, directory, **settings)
         self._server = self._url = url
-        self.app = App(url, deadline=PATIENCE, allow_unsafe_server=True)
+        self._lines: list[Cable] = []
+        self.app = App(url, deadline=PATIENCE, allow_unsafe_server=True, allow_volatile_server=True)
 
     @contextmanager
     def over(self, line: Cable) -> Iterator[None]:
@@ -53,11 +54,17 @@ class RemoteFleet(Fleet):
         finally:
             self._url = self._server
 
-    @contextmanager
-    def cable(self) -> Iterator[Cable]:
-        """Lay a cable to the server."""
-        with cable(*ends_of(self._server)) as line:
-            yield line
+    def cable(self) -> Cable:
+        """Lay a cable to the server, which goes with the fleet."""
+        self._lines.append(Cable(*ends_of(self._server)))
+        return self._lines[-1]
+
+    def __exit__(self, *exception: object) -> None:
+        for line in self._lines:
+            line.let_go()
+        super().__exit__(*exception)
+        for line in self._lines:
+            line.close()
 
     def sample(self) -> None:
         """Record nothing: there is no one statement that all servers understand."""

@@ -1,16 +1,9 @@
-"""The network between us and PostgreSQL fails: nothing is lost, and nobody hangs.
-
-One engine at first, whose cable fails at a chosen word; then many processes under load, of which
-some hang on a cable that fails. The others take over what those held, so that whoever comes back
-meets successors.
-"""
+"""The network between us and PostgreSQL fails at a chosen word: each write happens once."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -22,13 +15,8 @@ from headrace.record import State
 from headrace.testing.steps import claim_one, depth, job_id, message, send, settle, state
 from headrace.write import Send
 from tests.faults.cable import Cable, cable
-from tests.faults.fleet import PATIENCE
-from tests.faults.history import Event
-from tests.faults.inquest import tell, violations
-from tests.faults.lengths import lengths
 from tests.faults.plants import planted
-from tests.faults.processes import Processes
-from tests.faults.remote import RemoteFleet, ends_of, over
+from tests.faults.remote import ends_of, over
 from tests.postgresql import Place, some_place
 
 COMMIT = b"commit"
@@ -150,120 +138,6 @@ def test_a_submit_that_finds_no_server_says_so_within_its_deadline(place: Place)
                 work.submit()
 
 
-# Many processes -----------------------------------------------------------------------------------
-
-TASKS = ("note", "note_in_thread")
-SHORT = 1.0
-"""How long a fault lasts that costs nobody an unknown outcome."""
-
-Fault = Callable[[Cable], None]
-FAULTS: Sequence[Fault] = (
-    lambda line: line.slow_down(0.02),
-    lambda line: line.lose_each(25),
-    Cable.reset,
-    lambda line: line.hold(requests=True),
-    lambda line: line.hold(answers=True),
-    Cable.abandon,
-)
-
-
-class Story:
-    """Two cables, with workers and a submitter on each, all under load.
-
-    Args:
-        fleet: starts them.
-        directory: where the file is that ends it.
-        deadline: how long one call may take.
-        bug: what is planted into the submitter on the cable that fails.
-    """
-
-    def __init__(self, fleet: RemoteFleet, directory: Path, deadline: float, bug: str = "") -> None:
-        self._fleet = fleet
-        self._end = directory / "end"
-        self._recovery = deadline + 5.0
-        self._stack = ExitStack()
-        fleet.environment["HEADRACE_DEADLINE"] = str(deadline)
-        self.line = self._stack.enter_context(fleet.cable())
-        with fleet.over(self.line):
-            self.struck = fleet.supervisor(2)
-            self.submitters = [fleet.offerer(self._end, 1, TASKS, bug=bug)]
-        with fleet.over(self._stack.enter_context(fleet.cable())):
-            self.others = fleet.supervisor(1)
-            self.submitters.append(fleet.offerer(self._end, 1_000_000, TASKS))
-        for supervisor in (self.struck, self.others):
-            fleet.wait_for_new_claim(supervisor)
-
-    def strike(self, fault: Fault, seconds: float) -> None:
-        """Let the cable fail for some seconds, and wait until its workers are at work again."""
-        fault(self.line)
-        time.sleep(seconds)
-        self.line.slow_down(0)
-        self.line.lose_each(0)
-        self.line.let_go()
-        self._fleet.wait_for_new_claim(self.struck, self._recovery)
-
-    def close(self) -> list[Event]:
-        """End the load, drain, and return the history."""
-        self._end.touch()
-        assert [submitter.wait(PATIENCE) for submitter in self.submitters] == [0, 0]
-        self._fleet.drain()
-        assert self._fleet.stop(self.struck, self.others) == [0, 0]
-        self._stack.close()
-        history = self._fleet.close_books()
-        tell(history)
-        return history
-
-
-@pytest.fixture
-def fleet(tmp_path: Path, place: Place) -> Iterator[RemoteFleet]:
-    url = f"{place.url}&{CONNECT}"
-    settings = {"lease": 2.0, "poll": 0.2, "allow_unsafe_server": True}
-    with (
-        Processes(tmp_path) as processes,
-        RemoteFleet(processes, tmp_path, url, **settings) as fleet,
-    ):
-        yield fleet
-
-
-def errors(history: Sequence[Event], deadline: float) -> list[str]:
-    """Return what submitters were told; each of them within its deadline."""
-    answers = [event.value for event in history if event.f == "answer"]
-    assert max(answer["seconds"] for answer in answers) < deadline + SHORT
-    return [answer["error"] for answer in answers if answer["error"]]
-
-
-def test_short_cuts_cost_no_job(fleet: RemoteFleet, tmp_path: Path) -> None:
-    story = Story(fleet, tmp_path, deadline=5.0)
-    for fault in FAULTS:
-        story.strike(fault, SHORT)
-    history = story.close()
-    assert violations(history) == []
-    assert not [error for error in errors(history, 5.0) if error.startswith("OutcomeUnknown")]
-
-
-@pytest.mark.parametrize("rounds", lengths(0, 20)[1:])
-def test_long_cuts_cost_no_job(fleet: RemoteFleet, tmp_path: Path, rounds: int) -> None:
-    """Now the outcome may be unknown, but only that of a commit that was under way."""
-    story = Story(fleet, tmp_path, deadline=15.0)
-    for _ in range(rounds):
-        story.strike(lambda line: line.hold(requests=True, answers=True), 20.0)
-        for fault in FAULTS:
-            story.strike(fault, SHORT)
-    history = story.close()
-    assert violations(history) == []
-    unknown = [told for told in errors(history, 15.0) if told.startswith("OutcomeUnknown")]
-    assert all("lost during the commit" in told for told in unknown)
-
-
-def test_a_lost_commit_that_is_repeated_without_a_receipt_is_found(
-    fleet: RemoteFleet, tmp_path: Path
-) -> None:
-    story = Story(fleet, tmp_path, deadline=5.0, bug="repeats_lost_commits")
-    story.strike(lambda line: line.lose_each(10), SHORT)
-    found = violations(story.close())
-    assert any(line.endswith("ran but was refused") for line in found)
-
-
-def test_one_engine_finds_it_as_well(place: Place) -> None:
+def test_a_lost_commit_that_is_repeated_without_a_receipt_is_found(place: Place) -> None:
     with planted("repeats_lost_commits"), pytest.raises(DuplicateJob):
         losing(place, (COMMIT, True))
