@@ -60,7 +60,15 @@ class Server:
 
     def start(self) -> None:
         """Start it, with whatever is in its folder."""
-        command = [*self.around, self._binary, *self._file, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command = [
+            *self.around,
+            self._binary,
+            *self._file,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+        ]
         command += ["--dir", str(self.folder), "--daemonize", "no"]
         for name, value in self._settings.items():
             command += [f"--{name}", value]

@@ -167,16 +167,16 @@ class Fleet:
             f"{count} times {f} {kind}", timeout, show=self.outputs,
         )  # fmt: skip
 
-    def wait_for_new_claim(self, supervisor: Process, timeout: float = PATIENCE) -> None:
-        """Wait until a child of a supervisor claims a job, from now on."""
+    def wait_for_new_claim(self, worker: Process, timeout: float = PATIENCE) -> None:
+        """Wait until a worker, or a child of a supervisor, claims a job, from now on."""
         skip = self._path.stat().st_size
 
         def claimed() -> bool:
-            ours = set(supervisor.descendants())
+            ours = {worker.pid, *worker.descendants()}
             new = read(self._path, skip)
             return any((e.f, e.type) == ("claim", Type.OK) and e.process in ours for e in new)
 
-        until(claimed, "a claim of a child", timeout, show=self.outputs)
+        until(claimed, f"a claim of {worker}", timeout, show=self.outputs)
 
     def wait_for_claims(self, supervisor: Process, children: int, *workers: Process) -> None:
         """Wait until these workers, and so many children of a supervisor, have claimed jobs.

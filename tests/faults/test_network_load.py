@@ -46,23 +46,32 @@ class Story:
         fleet: starts them.
         directory: where the file is that ends it.
         deadline: how long one call may take.
-        bug: what is planted into the submitter on the cable that fails.
+        children: how many workers hang on the cable that fails.
+        bug: what is planted into the submitter on that cable.
     """
 
-    def __init__(self, fleet: RemoteFleet, directory: Path, deadline: float, bug: str = "") -> None:
+    def __init__(
+        self,
+        fleet: RemoteFleet,
+        directory: Path,
+        *,
+        deadline: float,
+        children: int = 2,
+        bug: str = "",
+    ) -> None:
         self._fleet = fleet
         self._end = directory / "end"
         self._recovery = deadline + 5.0
         fleet.environment["HEADRACE_DEADLINE"] = str(deadline)
         self.line = fleet.cable()
         with fleet.over(self.line):
-            self.struck = fleet.supervisor(2)
+            self.struck = fleet.supervisor(children)
             self.submitters = [fleet.offerer(self._end, 1, TASKS, bug=bug)]
         with fleet.over(fleet.cable()):
-            self.others = fleet.supervisor(1)
+            self.other = fleet.worker()
             self.submitters.append(fleet.offerer(self._end, 1_000_000, TASKS))
-        for supervisor in (self.struck, self.others):
-            fleet.wait_for_new_claim(supervisor)
+        for worker in (self.struck, self.other):
+            fleet.wait_for_new_claim(worker)
 
     def strike(self, fault: Fault, seconds: float) -> None:
         """Let the cable fail for some seconds, and wait until its workers are at work again."""
@@ -78,7 +87,7 @@ class Story:
         self._end.touch()
         assert [submitter.wait(PATIENCE) for submitter in self.submitters] == [0, 0]
         self._fleet.drain()
-        assert self._fleet.stop(self.struck, self.others) == [0, 0]
+        assert self._fleet.stop(self.struck, self.other) == [0, 0]
         history = self._fleet.close_books()
         tell(history)
         return history
@@ -114,7 +123,7 @@ def errors(history: Sequence[Event], deadline: float) -> list[str]:
 @pytest.mark.parametrize("server", ["postgresql", pytest.param("redis", marks=pytest.mark.soak)])
 def test_short_cuts_cost_no_job(tmp_path: Path, server: str) -> None:
     with fleet_on(server, tmp_path) as fleet:
-        story = Story(fleet, tmp_path, deadline=5.0)
+        story = Story(fleet, tmp_path, deadline=5.0, children=1)
         for fault in FAULTS:
             story.strike(fault, SHORT)
         history = story.close()

@@ -15,7 +15,7 @@ from tests.faults.redis_power import powered, synced
 
 WINDOW = 2.0
 """Seconds that `appendfsync everysec` may lose: Redis puts off a second sync by as much as one."""
-SECONDS = 2.6
+SECONDS = 2.3
 """Of load before the cut: longer than the window."""
 
 
