@@ -118,7 +118,7 @@ Crash = Callable[[], None]
 def crashing(folder: Path) -> Iterator[tuple[Works, list[Crash]]]:
     """Give works between two servers of our own, and what lets either crash and come back."""
     with (
-        own_server() as one,
+        own_server(("fsync = off",)) as one,  # nothing pulls the plug here
         redis_server.server() as other,
         Processes(folder) as processes,
     ):
