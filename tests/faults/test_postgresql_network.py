@@ -21,7 +21,7 @@ from tests.postgresql import Place, some_place
 
 COMMIT = b"commit"
 CONNECT = "connect_timeout=2"
-CLAIM = b"written_at)\nvalues"
+CLAIM = b"do update set written_at"
 """What is found in the request that claims a receipt."""
 
 

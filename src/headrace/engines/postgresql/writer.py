@@ -365,8 +365,7 @@ class Writer:
                     return True
                 link = self._linked()
                 link.answer_within(max(_LEAST_SECONDS, until - self._time()))
-                ((denied,),) = link.ask(do("receipt_claim", unsure.receipt))
-                if denied:
+                if link.ask(do("receipt_claim", unsure.receipt)):
                     return False
             except psycopg.Error:
                 self._drop_broken()
