@@ -22,6 +22,7 @@ from benchmarks import (
     raw_sqlite,
     report,
     sleepers,
+    snapshot,
     submit,
 )
 from benchmarks.raw_sqlite import Ceiling
@@ -35,6 +36,7 @@ GROUPS: dict[str, Callable[[plan.Plan, Ceiling], Iterator[Figure]]] = {
     "big-file": big_file.measure,
     "footprint": footprint.measure,
     "postgresql": postgresql.measure,
+    "snapshot": snapshot.measure,
 }
 RAW_REPETITIONS = 9
 REDIS_GROUPS = ("submit", "drain", "latency")

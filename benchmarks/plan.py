@@ -18,7 +18,16 @@ class Plan:
     samples: int = 300
     repetitions: int = 3
     idle_seconds: float = 5.0
+    snapshot_seconds: float = 60.0
 
 
 FULL = Plan()
-QUICK = Plan(jobs=4_000, naps=1_000, big_file=20_000, samples=50, repetitions=1, idle_seconds=1.0)
+QUICK = Plan(
+    jobs=4_000,
+    naps=1_000,
+    big_file=20_000,
+    samples=50,
+    repetitions=1,
+    idle_seconds=1.0,
+    snapshot_seconds=4.0,
+)

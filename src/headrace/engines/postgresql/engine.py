@@ -38,6 +38,10 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _JOINED_SEND_LIMIT = 64
+_PATIENCE_SHARE = 0.8
+"""Of a caller's deadline: what became of a request is told before the caller gives up."""
+_HINT_SECONDS = 1.0
+"""For which the answer to a hint is awaited: later it is worth nothing."""
 
 
 class PostgreSQLEngine:
@@ -48,7 +52,7 @@ class PostgreSQLEngine:
         clock: what tells the time instead of the server, for tests.
         ids: what makes claims' random names.
         poll: seconds between looks for jobs, behind the hints.
-        deadline: seconds for which a server that is away is waited for.
+        deadline: seconds that a call may take, however long the server is away.
         transaction_limit: seconds for which a transaction may be open.
         allow_unsafe_server: use a server all the same that may lose or damage what it has accepted.
 
@@ -75,7 +79,7 @@ class PostgreSQLEngine:
             self.address, allow_unsafe_server=allow_unsafe_server, deadline=deadline
         )
         self._poll = poll
-        self._deadline = deadline
+        self._deadline = _PATIENCE_SHARE * deadline
         self._transaction_limit = transaction_limit
         self._marks = Marks(self._time)
         self._receipts_at = self._time()
@@ -138,7 +142,10 @@ class PostgreSQLEngine:
             return self._session
 
     def _new_hints(self) -> Hints:
-        return Hints(lambda: Link(self.address, narrow=False), self.address.schema, Ids().fraction)
+        def connect() -> Link:
+            return Link(self.address, narrow=False, answer_seconds=_HINT_SECONDS)
+
+        return Hints(connect, self.address.schema, Ids().fraction)
 
     def _new_session(self) -> Session:
         thinking = Thinking(

@@ -128,6 +128,10 @@ class Link:
         else:
             self._settings = tuple(f"set local {setting}" for setting in settings)
 
+    def answer_within(self, seconds: float) -> None:
+        """Give the connection up, from now on, when an answer takes longer than this."""
+        self._connection.answer_seconds = seconds
+
     @property
     def broken(self) -> bool:
         """Whether it is lost."""

@@ -42,6 +42,7 @@ _REPEATS = 20
 _ANEW = 4
 _BACKOFF_FIRST = 0.05
 _BACKOFF_LAST = 2.0
+_LEAST_SECONDS = 2.0
 
 Outcome = tuple[Reply[Any], Any, BaseException | None]
 
@@ -277,8 +278,12 @@ class Writer:
         link = self._linked()
         receipt = self._new_receipt() if self._synced else ""
         outcomes: list[tuple[Request, Outcome]] = []
+        # A silence at either end leaves time for another try, or to find out what happened.
+        left = max(_LEAST_SECONDS, max(request.until for request in group) - self._time())
+        link.answer_within(left / 2)
         try:
             moment = self._thinking.moment(self._begin(link, receipt, guarded=guarded))
+            link.answer_within(left)
             for unit in units(group):
                 outcomes += self._run_unit(link, unit, moment, guarded=guarded)
         except BaseException:
@@ -286,6 +291,7 @@ class Writer:
             raise
         # What was told with a first statement is as late as that took: late is never early.
         self._server_time = max(self._server_time, link.began - self._time())
+        link.answer_within(left / 2)
         told = self._commit(link, receipt, outcomes, guarded=guarded)
         self._pause = _BACKOFF_FIRST
         self._finish(outcomes, told=told)
@@ -387,12 +393,12 @@ class Writer:
         resolve_all((r.reply, None, away) for r in group if r.until <= now)
         left = [request for request in group if request.until > now]
         if left:
-            self._back_off()
+            self._back_off(min(request.until for request in left) - now)
         return left
 
-    def _back_off(self) -> None:
+    def _back_off(self, left: float) -> None:
         """Wait before the next attempt: less than others do, or more, but ever longer."""
-        self._rest(self._pause * (0.5 + self._ids.fraction()))
+        self._rest(max(0.0, min(self._pause * (0.5 + self._ids.fraction()), left)))
         self._pause = min(_BACKOFF_LAST, self._pause * 2)
 
     def _rest(self, seconds: float) -> None:
@@ -407,7 +413,8 @@ class Writer:
         """Find out whether a transaction was committed, and tell; False if it was not.
 
         Whoever inserts the receipt anew waits for the transaction that did, if it is still open,
-        and keeps it from ever being committed, if it was not.
+        and keeps it from ever being committed, if it was not. Such a denial has a mark of its own:
+        its answer may be lost as well, and is then no proof of a commit.
         """
         until = max(request.until for request in group)
         while self._time() < until:
@@ -415,11 +422,13 @@ class Writer:
                 if not unsure.receipt:
                     self._find_claims(unsure)
                     return True
-                if self._linked().ask(do("receipt_claim", unsure.receipt)):
+                link = self._linked()
+                link.answer_within(max(_LEAST_SECONDS, until - self._time()))
+                if link.ask(do("receipt_claim", unsure.receipt)):
                     return False
             except psycopg.Error:
                 self._drop_broken()
-                self._back_off()
+                self._back_off(until - self._time())
             else:
                 self._finish(unsure.outcomes)
                 return True
