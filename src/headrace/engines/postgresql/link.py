@@ -143,6 +143,11 @@ class Link:
         return self._connection.info.transaction_status == TransactionStatus.IDLE
 
     @property
+    def opens(self) -> bool:
+        """Whether the next statement begins a transaction, too."""
+        return self._opening is not None
+
+    @property
     def raw(self) -> psycopg.Connection[_Row]:
         """The driver's connection."""
         return self._connection

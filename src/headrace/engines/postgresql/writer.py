@@ -283,8 +283,8 @@ class Writer:
         link.answer_within(left / 2)
         try:
             moment = self._thinking.moment(self._begin(link, receipt, guarded=guarded))
-            link.answer_within(left)
             for unit in units(group):
+                link.answer_within(left / 2 if link.opens else left)
                 outcomes += self._run_unit(link, unit, moment, guarded=guarded)
         except BaseException:
             link.rollback()
