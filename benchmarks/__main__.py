@@ -23,6 +23,7 @@ from benchmarks import (
     raw_sqlite,
     report,
     sleepers,
+    snapshot,
     submit,
     waiting,
 )
@@ -39,6 +40,7 @@ GROUPS: dict[str, Callable[[plan.Plan, Ceiling], Iterator[Figure]]] = {
     "postgresql": postgresql.measure,
     "waiting": waiting.measure,
     "http": over_http.measure,
+    "snapshot": snapshot.measure,
 }
 RAW_REPETITIONS = 9
 REDIS_GROUPS = ("submit", "drain", "latency")

@@ -20,6 +20,7 @@ class Plan:
     idle_seconds: float = 5.0
     sockets: int = 10_000
     load_seconds: float = 4.0
+    snapshot_seconds: float = 60.0
 
 
 FULL = Plan()
@@ -32,4 +33,5 @@ QUICK = Plan(
     idle_seconds=1.0,
     sockets=500,
     load_seconds=1.0,
+    snapshot_seconds=4.0,
 )

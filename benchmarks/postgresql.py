@@ -2,16 +2,24 @@
 
 The server is the one that HEADRACE_BENCH_POSTGRESQL names, or else that of this machine's standard
 port. Every measurement has a schema of its own, which is dropped afterwards.
+
+HEADRACE_BENCH_PGBOUNCER names a pooler in transaction mode before the same database. Nobody listens
+through one, so jobs begin within `poll`: its latency is a figure apart.
 """
 
 from __future__ import annotations
 
 import getpass
 import os
+import random
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -24,12 +32,18 @@ from benchmarks.raw_sqlite import Ceiling
 from benchmarks.report import Figure, NotMeasuredError, Rates, percentile
 from benchmarks.stamps import recording
 from benchmarks.workers import environment, running
+from headrace.engines.postgresql import PostgreSQLEngine
 
 VARIABLE = "HEADRACE_BENCH_POSTGRESQL"
+POOLER = "HEADRACE_BENCH_PGBOUNCER"
 SUBMIT_SHARE = 0.5
 DRAIN_SHARE = 0.4
 P50_MS = 3.0
 CONCURRENCY = 10
+POOLED_SAMPLES = 20
+POLL_SECONDS = 1.0
+ENGINES = 20
+SERVER_SHARE = 0.05
 
 
 def server() -> str:
@@ -80,6 +94,8 @@ def measure(plan: Plan, _ceiling: Ceiling) -> Iterator[Figure]:
         DRAIN_SHARE,
     )
     yield from latency(url, plan)
+    yield pooled(url, plan)
+    yield idle_server(url, plan)
 
 
 def _share(what: str, ours: Rates, raw: Rates, share: float) -> Figure:
@@ -120,3 +136,82 @@ def latency(url: str, plan: Plan) -> Iterator[Figure]:
         met=p50 <= P50_MS,
     )
     yield Figure(what="PostgreSQL: CPU of an idle worker", measured=f"{idle:.2%}")
+
+
+def pooled(url: str, plan: Plan) -> Figure:
+    """Return how soon a job starts when submitter and worker are behind a pooler."""
+    what = "PostgreSQL: submit to start in another process, through a pooler"
+    pooler = os.environ.get(POOLER)
+    if pooler is None:
+        return Figure(what, missing=f"{POOLER} names no pooler")
+    samples = min(POOLED_SAMPLES, plan.samples)
+    with new_schema(url) as direct, recording() as stamps:
+        schema = direct["HEADRACE_URL"].rpartition("schema=")[2]
+        env = {"HEADRACE_URL": f"{pooler}{'&' if '?' in pooler else '?'}schema={schema}"}
+        shared = {**env, **stamps.environment}
+        with running([worker(CONCURRENCY)], environment(shared)):
+            produce("single", "noop", 1, shared)
+            waits = produce("single", "noop", samples, shared)
+    p50, worst = percentile(waits, 0.5), max(waits)
+    return Figure(
+        what=f"{what}; {samples} one at a time",
+        target=f"p50 <= the poll interval of {POLL_SECONDS} s and a tenth for the way",
+        measured=f"p50 {p50 * 1e3:.0f} ms, slowest {worst * 1e3:.0f} ms",
+        durability="power",
+        met=p50 <= 1.1 * POLL_SECONDS,
+    )
+
+
+def idle_server(url: str, plan: Plan) -> Figure:
+    """Return what engines that wait for work cost the server, if it is on this machine."""
+    what = f"PostgreSQL: CPU of the server, {ENGINES} idle engines"
+    with new_schema(url) as env, psycopg.connect(url, autocommit=True) as asker:
+        engines = [PostgreSQLEngine(env["HEADRACE_URL"]) for _ in range(ENGINES)]
+        for engine in engines:
+            engine.open().wait(30)
+        stop = threading.Event()
+        threads = [
+            threading.Thread(target=work, args=(engine, stop))
+            for engine in engines
+            for work in (_claim_on, _maintain_on)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            time.sleep(2 * POLL_SECONDS)
+            before, start = _server_seconds(asker), time.monotonic()
+            time.sleep(plan.idle_seconds)
+            share = (_server_seconds(asker) - before) / (time.monotonic() - start)
+        except psutil.Error:
+            return Figure(what, missing="the server is not on this machine, or another user's")
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+            for engine in engines:
+                engine.close().wait(30)
+    return Figure(
+        what,
+        target=f"<= {SERVER_SHARE:.0%} of a core",
+        measured=f"{share:.2%}",
+        met=share <= SERVER_SHARE,
+    )
+
+
+def _claim_on(engine: PostgreSQLEngine, stop: threading.Event) -> None:
+    while not stop.is_set():
+        engine.lease(["default"], limit=10, seconds=30.0, holder="idle", wait=POLL_SECONDS).wait()
+
+
+def _maintain_on(engine: PostgreSQLEngine, stop: threading.Event) -> None:
+    while not stop.wait(POLL_SECONDS * random.uniform(0.75, 1.25)):
+        engine.maintain().wait()
+
+
+def _server_seconds(asker: psycopg.Connection[tuple[Any, ...]]) -> float:
+    """Return the CPU time of the server's processes that serve this database's engines."""
+    rows = asker.execute(
+        "select pid from pg_stat_activity where application_name = 'headrace'"
+        " and datname = current_database()"
+    ).fetchall()
+    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for (pid,) in rows)

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -33,7 +33,12 @@ class Server:
 
     Args:
         settings: of the server, by name; what is written goes to an append-only file.
+
+    Attributes:
+        around: a command that starts it, in whose place it comes.
     """
+
+    around: Sequence[str] = ()
 
     def __init__(self, **settings: str) -> None:
         binary = next(filter(None, map(shutil.which, _BINARIES)), None)
@@ -55,7 +60,15 @@ class Server:
 
     def start(self) -> None:
         """Start it, with whatever is in its folder."""
-        command = [self._binary, *self._file, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command = [
+            *self.around,
+            self._binary,
+            *self._file,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+        ]
         command += ["--dir", str(self.folder), "--daemonize", "no"]
         for name, value in self._settings.items():
             command += [f"--{name}", value]

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from headrace.clock import Clock, SystemClock
 from headrace.config import Config
-from headrace.engine import Engine
+from headrace.engine import Engine, Migration
 from headrace.errors import ConfigError, EngineClosed
 from headrace.ids import Ids
 from headrace.reply import Reply, resolve_all
@@ -27,6 +27,11 @@ _ENGINES = {
     "rediss": "headrace.engines.redis:RedisEngine",
     "redis+sentinel": "headrace.engines.redis:RedisEngine",
     "sqlite": "headrace.engines.sqlite:SQLiteEngine",
+}
+_MIGRATIONS = {
+    "postgres": "headrace.engines.postgresql.database:migrate",
+    "postgresql": "headrace.engines.postgresql.database:migrate",
+    "sqlite": "headrace.engines.sqlite.database:migrate",
 }
 _EXTRAS = {"psycopg": "postgresql", "redis": "redis"}  # they bring these drivers
 _EXAMPLES = (
@@ -147,6 +152,30 @@ def _in_turn(engine: Engine, step: Callable[[], Reply[None]]) -> Reply[None]:
     return done
 
 
+def migrate(config: Config, *, check: bool = False) -> Migration | None:
+    """Bring the schema up to date as the first to open an engine would, and wait for it.
+
+    Args:
+        config: has the URL, and the engine's settings.
+        check: only look.
+
+    Returns:
+        From which version to which; None if the engine has no schema.
+
+    Raises:
+        ConfigError: no engine serves the URL.
+        EngineBusy: somebody held what it needs for too long; nothing was changed.
+        StorageUnfit: the schema is newer, and no longer serves this version.
+    """
+    place, _ = _parse(config)
+    scheme = urlsplit(config.url).scheme
+    where = _MIGRATIONS.get(scheme)
+    if where is None:
+        return None
+    work: Callable[..., Migration] = _imported(scheme, where)
+    return work(config, Path(place), check=check) if place else work(config, check=check)
+
+
 def database_file(url: str) -> Path:
     """Return the file that an SQLite URL names; a relative one begins here, `~/` at home.
 
@@ -198,9 +227,15 @@ def _maker(
 
 
 def _engine_class(scheme: str) -> Callable[..., Engine]:
-    module, name = _ENGINES[scheme].split(":")
+    engine: Callable[..., Engine] = _imported(scheme, _ENGINES[scheme])
+    return engine
+
+
+def _imported(scheme: str, place: str) -> Any:
+    """Import a name at its first use, or say which driver is missing for it."""
+    module, name = place.split(":")
     try:
-        engine: Callable[..., Engine] = getattr(import_module(module), name)
+        return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(error.name or "")
         if extra is None:
@@ -208,7 +243,6 @@ def _engine_class(scheme: str) -> Callable[..., Engine]:
         raise ConfigError(
             f"{scheme}: needs {error.name}, which is not installed: pip install 'headrace[{extra}]'"
         ) from error
-    return engine
 
 
 def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:

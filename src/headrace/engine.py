@@ -73,6 +73,22 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+class Migration(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done to the schema of a database.
+
+    Attributes:
+        location: where it is, without secrets.
+        found: the version that was there before; 0 when there was none.
+        version: the version that is there now.
+        known: the version that this Headrace brings: if it is greater, a migration is due.
+    """
+
+    location: str
+    found: int
+    version: int
+    known: int
+
+
 class Maintained(msgspec.Struct, frozen=True, kw_only=True):
     """What one step of housekeeping did, as numbers of jobs.
 

@@ -79,6 +79,16 @@ class JsonForm:
         return self._read(text)
 
 
+def check_nesting(text: bytes) -> None:
+    """Refuse JSON that is nested more deeply than everybody who reads it can follow.
+
+    Raises:
+        ValueError: it is.
+    """
+    if len(text) > 2 * NESTING_LIMIT and _nesting(text) > NESTING_LIMIT:
+        raise ValueError(f"it is nested more than {NESTING_LIMIT} levels deep")
+
+
 def describe(error: Exception) -> str:
     """Return what was wrong as a part of a sentence, naming the place inside the value."""
     if isinstance(error, RecursionError):
@@ -235,8 +245,7 @@ _write = msgspec.json.Encoder(enc_hook=_to_json).encode
 def _check_lenient(text: bytes, value: object) -> None:
     if text.find(b"null") >= 0:
         _refuse_nan(value)
-    if len(text) > 2 * NESTING_LIMIT and _nesting(text) > NESTING_LIMIT:
-        raise ValueError(f"it is nested more than {NESTING_LIMIT} levels deep")
+    check_nesting(text)
 
 
 def _refuse_nan(value: object) -> None:

@@ -14,7 +14,7 @@ from headrace.callers import refuse_on_loop
 from headrace.codec import Parameters, Returns
 from headrace.errors import InvalidArguments, PayloadTooLarge
 from headrace.job import Job
-from headrace.json_form import MISFITS, describe
+from headrace.json_form import MISFITS, check_nesting, describe
 from headrace.message import Message
 from headrace.options import Given, Options
 
@@ -117,7 +117,8 @@ class Task(Generic[P, R_co, F_co]):
             body: a JSON object of the arguments by parameter name, in UTF-8.
 
         Raises:
-            InvalidArguments: it is no JSON, or does not fit; the message names the parameter.
+            InvalidArguments: it is no JSON, too deep, or does not fit; the message names the
+                parameter.
             PayloadTooLarge: it is over the limit, white space apart.
         """
         try:
@@ -128,6 +129,10 @@ class Task(Generic[P, R_co, F_co]):
                 """ parameter name, such as {"path": "cat.jpg"}"""
             ) from None
         call = self._call(compact)
+        try:
+            check_nesting(compact)  # what the worker could not read, it could not refuse either
+        except ValueError as error:
+            raise InvalidArguments(f"{self.name}: the arguments: {error}") from None
         self.parameters.check(compact)
         return call
 

@@ -95,6 +95,11 @@ class Fleet:
         arguments = ("submit", first, last, str(seconds), *tasks)
         return self._start("-m", "tests.faults.mill", *arguments, bug=bug, settings={})
 
+    def offerer(self, end: Path, first: int, tasks: Iterable[str], *, bug: str = "") -> Process:
+        """Start a process that submits jobs, numbered from `first`, until there is a file `end`."""
+        arguments = ("offer", str(end), str(first), *tasks)
+        return self._start("-m", "tests.faults.mill", *arguments, bug=bug, settings={})
+
     def _start(self, *arguments: str, bug: str, settings: dict[str, object]) -> Process:
         command = (sys.executable, *arguments)
         environment = {
@@ -161,6 +166,17 @@ class Fleet:
             lambda: len(self.events(f, kind)) >= count,
             f"{count} times {f} {kind}", timeout, show=self.outputs,
         )  # fmt: skip
+
+    def wait_for_new_claim(self, worker: Process, timeout: float = PATIENCE) -> None:
+        """Wait until a worker, or a child of a supervisor, claims a job, from now on."""
+        skip = self._path.stat().st_size
+
+        def claimed() -> bool:
+            ours = {worker.pid, *worker.descendants()}
+            new = read(self._path, skip)
+            return any((e.f, e.type) == ("claim", Type.OK) and e.process in ours for e in new)
+
+        until(claimed, f"a claim of {worker}", timeout, show=self.outputs)
 
     def wait_for_claims(self, supervisor: Process, children: int, *workers: Process) -> None:
         """Wait until these workers, and so many children of a supervisor, have claimed jobs.

@@ -85,13 +85,20 @@ class History:
         self.record(Type.OK, f, value)
 
 
-def read(path: Path) -> list[Event]:
+def read(path: Path, skip: int = 0) -> list[Event]:
     """Return the events of a history in the order in which they were written.
 
     Lines that a killed process left unfinished are left out.
+
+    Args:
+        path: the file.
+        skip: how many of its bytes; a size that it had before begins with whole lines.
     """
     events = []
-    for line in path.read_bytes().split(b"\n"):
+    with path.open("rb") as file:
+        file.seek(skip)
+        text = file.read()
+    for line in text.split(b"\n"):
         try:
             events.append(msgspec.json.decode(line, type=Event))
         except msgspec.ValidationError:  # whole, but no event: nobody was killed here

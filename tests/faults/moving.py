@@ -1,11 +1,15 @@
-"""`headrace move` in a process that kills itself at a commit: `moving N before|after BUG ARGS`.
+"""`headrace move` in a process to which something happens at commits: `moving N WHEN BUG ARGS`.
 
-Also the program whose jobs are moved: each run is noted in a file outside.
+It kills itself `before` or `after` its n-th commit; or with `beside` it waits before each n-th one,
+until the test has done something to a server. Also the program whose jobs are moved: each run is
+noted in a file outside.
 """
 
 import os
 import signal
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 from headrace import App
@@ -27,21 +31,31 @@ def note(n: int) -> None:
 
 
 def killing(number: int, when: str, bug: str) -> Any:
-    """Return a `Mover._commit` that ends the process at its n-th call."""
+    """Return a `Mover._commit` that ends the process, or waits, at its n-th call."""
     original, calls = Mover._commit, [0]
 
     def commit(self: Mover, engine: Any, *writes: Any) -> Any:
         calls[0] += 1
         if bug == "no numbers" and isinstance(writes[-1], Restore):
             writes = writes[1:]
+        if when == "beside" and calls[0] % number == 0:
+            _wait_at(calls[0])
         if calls[0] == number and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         answers = original(self, engine, *writes)
-        if calls[0] == number:
+        if calls[0] == number and when == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         return answers
 
     return commit
+
+
+def _wait_at(commit: int) -> None:
+    """Say which commit comes next, and wait for a file of that name to go."""
+    file = Path(f"{os.environ['MOVING_NOTES']}.{commit}")
+    file.touch()
+    while file.exists():
+        time.sleep(0.01)
 
 
 def main(number: str, when: str, bug: str, *arguments: str) -> None:

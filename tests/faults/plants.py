@@ -129,6 +129,16 @@ def settle_stale_leases() -> Plant:
     return patch.object(settling, "_fresh", believe)
 
 
+def repeats_lost_commits() -> Plant:
+    """With PostgreSQL, take a commit whose answer was lost for one that failed, and repeat it."""
+    from headrace.engines.postgresql import writer  # noqa: PLC0415 - few need its driver
+
+    both = contextlib.ExitStack()
+    both.enter_context(patch.object(writer.Writer, "_new_receipt", lambda _: ""))
+    both.enter_context(patch.object(writer.Writer, "_resolve", lambda *_: False))
+    return both
+
+
 # Of workers and submitters ------------------------------------------------------------------------
 
 
@@ -212,6 +222,7 @@ PLANTS: dict[str, Callable[[], Plant]] = {
         overlook_a_full_disk,
         spend_nothing,
         settle_stale_leases,
+        repeats_lost_commits,
         settles_first,
         ignores_token,
         acknowledges_early,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ class Load:
 
     Attributes:
         accepted: ids of the jobs that were answered as accepted, in order.
+        moments: when that was, by the monotonic clock.
         leases: what was claimed, by job.
         settled: ids of the jobs that were answered as settled.
         errors: what else was answered.
@@ -32,6 +34,7 @@ class Load:
 
     def __init__(self, engine: Engine) -> None:
         self.accepted: list[str] = []
+        self.moments: dict[str, float] = {}
         self.leases: dict[str, list[Lease]] = defaultdict(list)
         self.settled: set[str] = set()
         self.errors: list[EngineError] = []
@@ -70,6 +73,7 @@ class Load:
         plain = message("x")
         messages = tuple(type(plain)(v=1, id=i, task="noop", body=plain.body) for i in ids)
         self._engine.apply(Send(messages)).wait(PATIENCE)
+        self.moments |= dict.fromkeys(ids, time.monotonic())
         self.accepted += ids
 
     def _work(self) -> bool:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from random import Random
 
+import psycopg
 import pytest
 
 from headrace.cargo import MOVE_PREFIX, unpack
-from headrace.engines.postgresql import PostgreSQLEngine
+from headrace.engines.postgresql import PostgreSQLEngine, trouble, writer
 from headrace.engines.postgresql.address import Address
 from headrace.engines.postgresql.link import Link
+from headrace.engines.postgresql.plan import Moment, Plan, do
 from headrace.errors import DuplicateJob
 from headrace.ids import Ids
 from headrace.record import Failure, QueueLimits, State
@@ -33,7 +36,8 @@ from headrace.write import (
     Settle,
     Settlement,
 )
-from tests.postgresql import Place, some_place
+from tests.faults.processes import until
+from tests.postgresql import Place, some_database, some_place
 
 RIVALS = 4
 STEPS = 150
@@ -83,6 +87,35 @@ RULES = (IN_ONE_PLACE, COUNTED, GROUPS_LED, KEYS_HELD)
 def place() -> Iterator[Place]:
     with some_place() as place:
         yield place
+
+
+@pytest.fixture
+def alone() -> Iterator[Place]:
+    """Give a schema in a database of our own: the server counts deadlocks for each database."""
+    with some_database() as url:
+        place = Place(url)
+        try:
+            yield place
+        finally:
+            place.close()
+
+
+def deadlocks(place: Place, *, least: int = 0) -> int:
+    """Return how many the server has counted in a database; wait until it tells of some.
+
+    A process tells of its own when it ends, or a second later.
+    """
+    with psycopg.connect(place.server, autocommit=True) as connection:
+
+        def counted() -> int:
+            connection.execute("select pg_stat_clear_snapshot()")
+            row = connection.execute(
+                "select deadlocks from pg_stat_database where datname = current_database()"
+            ).fetchone()
+            return int(row[0]) if row else 0
+
+        until(lambda: counted() >= least, "deadlocks to be counted", 20, show=lambda: "")
+        return counted()
 
 
 class Rival:
@@ -195,7 +228,9 @@ def broken(place: Place) -> list[int]:
         link.close()
 
 
-def test_rivals_leave_every_job_in_one_place(place: Place) -> None:
+def test_rivals_leave_every_job_in_one_place(alone: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = alone
+    repeated = repetitions(monkeypatch)
     known: list[str] = []
     rivals = [Rival(place, number, known) for number in range(RIVALS)]
     threads = [threading.Thread(target=rival.run) for rival in rivals]
@@ -225,6 +260,53 @@ def test_rivals_leave_every_job_in_one_place(place: Place) -> None:
     assert broken(place) == [0] * len(RULES)
     for rival in rivals:
         rival.engine.close().wait(30)
+    # None was told to anybody: those that the server broke were repeated, each of them.
+    assert deadlocks(place, least=len(repeated)) == len(repeated)
+
+
+def repetitions(patch: pytest.MonkeyPatch) -> list[BaseException]:
+    """Return a list that grows by each deadlock that a writer repeats."""
+    seen: list[BaseException] = []
+
+    def kind_of(error: BaseException, *, lost: bool) -> trouble.Kind:
+        kind = judged(error, lost=lost)
+        if isinstance(error, psycopg.errors.DeadlockDetected) and kind is trouble.Kind.REPEAT:
+            seen.append(error)
+        return kind
+
+    judged = trouble.kind_of
+    patch.setattr(writer, "kind_of", kind_of)
+    return seen
+
+
+def test_deadlocks_are_counted_and_repeated(alone: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    repeated = repetitions(monkeypatch)
+    engines = [PostgreSQLEngine(alone.url, allow_unsafe_server=True) for _ in range(2)]
+    meeting = threading.Barrier(2, timeout=20)
+    met = threading.Event()
+    for engine in engines:
+        engine.open().wait(30)
+        apply(engine, LimitQueue("a", QueueLimits(max_depth=9)))
+        apply(engine, LimitQueue("b", QueueLimits(max_depth=9)))
+
+    def plan(names: tuple[str, str], _: Moment) -> Plan[None]:
+        first, second = names
+        yield do("queue_lock", first)
+        if not met.is_set():
+            meeting.wait()
+            met.set()
+        yield do("queue_lock", second)
+
+    replies = [
+        engine._write(partial(plan, names))
+        for engine, names in zip(engines, (("a", "b"), ("b", "a")), strict=True)
+    ]
+    for reply in replies:
+        reply.wait(30)
+    for engine in engines:
+        engine.close().wait(30)
+    assert len(repeated) >= 1
+    assert deadlocks(alone, least=len(repeated)) == len(repeated)
 
 
 @pytest.mark.parametrize(

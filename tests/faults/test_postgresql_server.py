@@ -15,7 +15,7 @@ from headrace.engines.postgresql.link import Link
 from headrace.errors import EngineBusy, OutcomeUnknown
 from headrace.ids import Ids
 from headrace.record import State
-from headrace.testing.steps import claim, claim_one, job_id, message, send
+from headrace.testing.steps import claim, claim_one, job_id, message, send, settle, state
 from headrace.write import Send
 from tests.faults.processes import Process, Processes, until
 from tests.postgresql import Place, Server, own_server, some_place
@@ -171,6 +171,24 @@ def test_no_token_comes_back_after_a_crash(server: Server) -> None:
     assert min(again) > max(lost)
 
 
+def test_a_claim_that_a_crash_took_fences_nobody_out(server: Server) -> None:
+    """The crash comes between a claim, which is not synced, and its settlement."""
+    engine = PostgreSQLEngine(server.url, deadline=60)
+    engine.open().wait(30)
+    send(engine, "first")
+    claim_one(engine)  # what tokens are added to is written, and synced, now
+    send(engine, "a")
+    forgotten = claim_one(engine)
+    server.stop("immediate")
+    server.start()
+    again = claim_one(engine)
+    assert again.token > forgotten.token
+    assert settle(engine, forgotten).lost == {job_id("a")}
+    assert settle(engine, again).lost == frozenset()
+    assert state(engine, "a") is State.SUCCEEDED
+    engine.close().wait(30)
+
+
 def test_a_base_that_survives_a_crash_repeats_tokens(server: Server) -> None:
     """The positive control: what the unlogged row is for."""
     lost, again = tokens_around_a_crash(server, plant="alter table headrace.witness set logged")
@@ -196,7 +214,7 @@ def test_a_server_that_hangs_is_given_up(server: Server) -> None:
     engine.open().wait(30)
     send(engine, "a")
     link = Link(engine.address)
-    rows = link.say("select pid from pg_stat_activity where query = 'commit'")
+    rows = link.say("select pid from pg_stat_activity where query like 'commit%'")
     for (pid,) in rows:
         os.kill(pid, signal.SIGSTOP)  # a process of our own server
     try:

@@ -1,6 +1,6 @@
 """An engine that writes down what it is asked and answers about leases, outside of itself.
 
-`testify` puts it in the place of the SQLite engine of this process; `inquest` judges what it wrote.
+`testify` puts it around the engines of this process; `inquest` judges what it wrote.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from headrace import connect
-from headrace.engine import Tx
+from headrace.engine import Engine, Tx
 from headrace.engines.sqlite import SQLiteEngine
 from headrace.record import State
 from headrace.reply import Reply
@@ -33,8 +33,30 @@ SYNCS = "FAULT_SYNCS"
 
 
 def testify() -> None:
-    """Let Apps of this process have a witness for an engine, from now on."""
-    patch.dict(connect._ENGINES, sqlite="tests.faults.witness:Witness").start()
+    """Let Apps of this process have a witness around their engine, from now on."""
+    engines = {kind.__name__: f"{__name__}:{kind.__name__}" for kind in (sqlite, postgresql, redis)}
+    patch.dict(connect._ENGINES, engines).start()
+
+
+def sqlite(*arguments: Any, **settings: Any) -> Any:
+    """Make an SQLite engine, with a disk that fails if the test wants that, and its witness."""
+    disk = failing_disk()
+    engine = SQLiteEngine(*arguments, **settings, vfs=disk.name if disk else None)
+    return Witness(engine, disk)
+
+
+def postgresql(*arguments: Any, **settings: Any) -> Any:
+    """Make a PostgreSQL engine and its witness."""
+    from headrace.engines.postgresql import PostgreSQLEngine  # noqa: PLC0415 - few need its driver
+
+    return Witness(PostgreSQLEngine(*arguments, **settings))
+
+
+def redis(*arguments: Any, **settings: Any) -> Any:
+    """Make a Redis engine and its witness."""
+    from headrace.engines.redis import RedisEngine  # noqa: PLC0415 - few need its driver
+
+    return Witness(RedisEngine(*arguments, **settings))
 
 
 def number_of(lease: Lease) -> int:
@@ -58,17 +80,24 @@ def failing_disk() -> Disk | None:
     return None
 
 
-class Witness(SQLiteEngine):
+class Witness:
     """Records claims, extensions, settlements and reclaims, in the words of `checkers`.
 
-    An answer is written down before whoever asked can see it.
+    An answer is written down before whoever asked can see it. All else is the engine's.
+
+    Args:
+        engine: what is asked.
+        disk: what has to stay as long as the engine.
     """
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        self._disk = failing_disk()
-        super().__init__(*arguments, **settings, vfs=self._disk.name if self._disk else None)
+    def __init__(self, engine: Engine, disk: Disk | None = None) -> None:
+        self._engine = engine
+        self._disk = disk
         self._history = History(Path(os.environ[HISTORY]))
         self._completing: WeakKeyDictionary[Tx, list[Settlement]] = WeakKeyDictionary()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
 
     def lease(
         self, queues: Sequence[str], *, limit: int, seconds: float, holder: str, wait: float = 0.0
@@ -83,7 +112,7 @@ class Witness(SQLiteEngine):
                 self._history.record(Type.OK, "claim", _about(lease, since) | told)
             return leases
 
-        reply = super().lease(queues, limit=limit, seconds=seconds, holder=holder, wait=wait)
+        reply = self._engine.lease(queues, limit=limit, seconds=seconds, holder=holder, wait=wait)
         return reply.map(note)
 
     def apply(self, write: Write[A], tx: Tx | None = None) -> Reply[A]:
@@ -91,19 +120,19 @@ class Witness(SQLiteEngine):
         since = time.monotonic_ns()
         asked: Write[Any] = write
         if isinstance(asked, Extend):
-            return super().apply(write).map(_before(self._extended(asked, since)))
+            return self._engine.apply(write).map(_before(self._extended(asked, since)))
         if isinstance(asked, Reclaim):
-            return super().apply(write).map(_before(self._reclaimed(since)))
+            return self._engine.apply(write).map(_before(self._reclaimed(since)))
         if isinstance(asked, Settle) and tx is None:
             settlements = asked.settlements
-            return self._settle(settlements, since, lambda: super(Witness, self).apply(write))
+            return self._settle(settlements, since, lambda: self._engine.apply(write))
         if isinstance(asked, Settle) and tx is not None:
             self._completing.setdefault(tx, []).extend(asked.settlements)
-        return super().apply(write, tx)
+        return self._engine.apply(write, tx)
 
     def begin(self) -> Tx:
         """Begin a transaction; what it settles is recorded when it commits."""
-        tx = super().begin()
+        tx = self._engine.begin()
         commit = tx.commit
 
         def recorded() -> Reply[None]:

@@ -179,6 +179,19 @@ def test_json_that_does_not_fit_is_refused(app: App, body: bytes, says: str) -> 
         app.task(ship).call_json(body)
 
 
+def test_json_may_be_nested_as_deeply_as_arguments(app: App) -> None:
+    def nested(levels: int) -> bytes:
+        return b'{"x":' + b"[" * levels + b"]" * levels + b"}"
+
+    @app.task
+    def keep(x: Any) -> None: ...
+
+    assert keep.call_json(nested(199)).body == nested(199)
+    for levels in (200, 900):
+        with pytest.raises(InvalidArguments, match=r"keep: the arguments: .* 200 levels deep"):
+            keep.call_json(nested(levels))
+
+
 def test_json_has_the_same_limit_without_its_white_space() -> None:
     task = App("memory:", max_payload=1000).task(double)
     assert len(task.call_json(b'{"path": "' + b"x" * 985 + b'"' + b" " * 5000 + b"}").body) <= 1000

@@ -35,6 +35,7 @@ COMMANDS = {
     "doctor": "Show versions, the settings read back, and what they guarantee.",
     "guarantees": "Show what an accepted job survives here, read back from the engine.",
     "move": "Move all jobs and settings to another place, while workers go on.",
+    "migrate": "Make the schema or bring it up to date, while workers go on.",
     "backup": "Copy the database to a new FILE while everything goes on.",
     "bench": "Measure this machine for ten seconds, beside the raw ceiling.",
     "demo": "See it work: every file of the standard library becomes a job.",

@@ -11,23 +11,23 @@ from typing import Any, TypeVar
 from headrace.clock import Clock, SystemClock
 from headrace.concerns import ids_of, topics_of
 from headrace.engine import Capabilities, Entry, Hint, Inspection, Maintained, Topic, Tx
-from headrace.engines.postgresql import inspecting, leasing, reading, storing
+from headrace.engines.postgresql import inspecting, keeping, leasing, reading, storing
 from headrace.engines.postgresql.address import Address
 from headrace.engines.postgresql.database import Database
 from headrace.engines.postgresql.guest import Guest, Visit
 from headrace.engines.postgresql.hints import Hints
 from headrace.engines.postgresql.home import Home
 from headrace.engines.postgresql.hosts import host_of
-from headrace.engines.postgresql.keeping import maintain
 from headrace.engines.postgresql.link import Link
 from headrace.engines.postgresql.marks import Marks
 from headrace.engines.postgresql.plan import Moment, Plan, run
+from headrace.engines.postgresql.request import Request
 from headrace.engines.postgresql.sending import send
 from headrace.engines.postgresql.session import Session
 from headrace.engines.postgresql.transaction import Transaction
 from headrace.engines.postgresql.trouble import told
-from headrace.engines.postgresql.writer import Request, Thinking
-from headrace.engines.postgresql.writes import locks_groups, may_wait, plan_of
+from headrace.engines.postgresql.writer import Thinking
+from headrace.engines.postgresql.writes import locks_groups, may_wait, plan_of, queues_of
 from headrace.errors import EngineClosed, Unsupported, UsageError
 from headrace.ids import Ids
 from headrace.record import Filter, IdPage, Page, QueueStatus, Record, State
@@ -38,6 +38,10 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _JOINED_SEND_LIMIT = 64
+_PATIENCE_SHARE = 0.8
+"""Of a caller's deadline: what became of a request is told before the caller gives up."""
+_HINT_SECONDS = 1.0
+"""For which the answer to a hint is awaited: later it is worth nothing."""
 
 
 class PostgreSQLEngine:
@@ -48,7 +52,7 @@ class PostgreSQLEngine:
         clock: what tells the time instead of the server, for tests.
         ids: what makes claims' random names.
         poll: seconds between looks for jobs, behind the hints.
-        deadline: seconds for which a server that is away is waited for.
+        deadline: seconds that a call may take, however long the server is away.
         transaction_limit: seconds for which a transaction may be open.
         allow_unsafe_server: use a server all the same that may lose or damage what it has accepted.
 
@@ -71,11 +75,14 @@ class PostgreSQLEngine:
         self._clock = clock
         self._time = SystemClock().monotonic
         self._ids = ids or Ids()
-        self._database = Database(self.address, allow_unsafe_server=allow_unsafe_server)
+        self._database = Database(
+            self.address, allow_unsafe_server=allow_unsafe_server, deadline=deadline
+        )
         self._poll = poll
-        self._deadline = deadline
+        self._deadline = _PATIENCE_SHARE * deadline
         self._transaction_limit = transaction_limit
         self._marks = Marks(self._time)
+        self._receipts_at = self._time()
         self._hints = self._new_hints()
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -135,7 +142,10 @@ class PostgreSQLEngine:
             return self._session
 
     def _new_hints(self) -> Hints:
-        return Hints(lambda: Link(self.address, narrow=False), self.address.schema, Ids().fraction)
+        def connect() -> Link:
+            return Link(self.address, narrow=False, answer_seconds=_HINT_SECONDS)
+
+        return Hints(connect, self.address.schema, Ids().fraction)
 
     def _new_session(self) -> Session:
         thinking = Thinking(
@@ -195,7 +205,12 @@ class PostgreSQLEngine:
             return tx.run(_visit(writes))
         if not isinstance(tx, Transaction):
             raise UsageError(f"{type(tx).__name__} is not a transaction of this engine")
-        return tx.run(lambda moment: _all(writes, moment), topics_of(writes), ids_of(writes))
+        return tx.run(
+            lambda moment: _all(writes, moment),
+            topics_of(writes),
+            ids_of(writes),
+            queues_of(writes),
+        )
 
     def _write(self, plan: Callable[[Moment], Plan[Any]]) -> Reply[Any]:
         return self._put(Request(plan=plan, reply=Reply(), until=self._time() + self._deadline))
@@ -310,10 +325,32 @@ class PostgreSQLEngine:
         return self._hints.watch(topic, hint)
 
     def maintain(self) -> Reply[Maintained]:
-        """Reap, expire and prune a little."""
+        """Reap, expire and prune a little, if there is anything to do."""
         until = self._time() + self._deadline
-        request = Request(plan=maintain, reply=Reply(), until=until)
-        return self._put(request).map(self._hint_at)
+        receipts = self._time() >= self._receipts_at
+        if receipts:
+            self._receipts_at = self._time() + keeping.RECEIPTS_EVERY
+        # All hosts do this all the time: a transaction that finds nothing would be a write of each.
+        moment = None if self._clock is None else self._moment(0.0)
+        look = self._look(lambda link: run(link.ask, keeping.due(moment, receipts=receipts)))
+        reply: Reply[Maintained] = Reply()
+
+        def go_on(_: Reply[bool]) -> None:
+            if look.error is not None:
+                reply.fail(look.error)
+            elif look.wait():
+                self._put(
+                    Request(
+                        plan=lambda moment: keeping.maintain(moment, receipts=receipts),
+                        reply=reply,
+                        until=until,
+                    )
+                )
+            else:
+                reply.resolve(Maintained())
+
+        look.listen(go_on)
+        return reply.map(self._hint_at)
 
     def _hint_at(self, done: Maintained) -> Maintained:
         if done.reclaimed or done.expired or done.pruned:

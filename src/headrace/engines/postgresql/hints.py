@@ -2,8 +2,8 @@
 
 A hint says only "look": polling behind it suffices. So nothing is lost when a pooler drops LISTEN,
 or the connection is down for a while. A NOTIFY is never a part of a transaction that writes, as
-those would have to commit one after another; it follows the commit, on a connection of its own, and
-many within a short time are one.
+those would have to commit one after another; it follows the commit, and many within a short time
+are one. The first goes out in the round trip of the commit, others on the hints' own connection.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import select
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import psycopg
 
@@ -29,6 +29,21 @@ _ASIDE = 1.0
 _ASIDE_LONGEST = 30.0
 
 _log = logging.getLogger(__name__)
+
+
+class Herald(NamedTuple):
+    """How a writer tells others of its commits.
+
+    Attributes:
+        give: hints to everybody.
+        call: hints to those in this process only.
+        news: returns the statement that hints to other processes, to be run right after a commit;
+            or "" when too many are sent already, and it is left to `give`.
+    """
+
+    give: Callable[[Iterable[Topic]], None]
+    call: Callable[[Iterable[Topic]], None]
+    news: Callable[[Iterable[Topic]], str]
 
 
 class Hints:
@@ -53,6 +68,7 @@ class Hints:
         self._watchers: dict[Topic, list[Hint]] = defaultdict(list)
         self._name = ""
         self._due: dict[Topic, None] = {}
+        self._sent_at = -_APART
         self._bell = (-1, -1)
         self._thread: threading.Thread | None = None
 
@@ -87,6 +103,23 @@ class Hints:
             self._due.update(dict.fromkeys(new))
             if new:
                 self._ring()
+        self._call_all(topics)
+
+    @property
+    def herald(self) -> Herald:
+        """What a writer is given."""
+        return Herald(self.give, self._call_all, self._news)
+
+    def _news(self, topics: Iterable[Topic]) -> str:
+        with self._lock:
+            now = self._time()
+            if not self._name or self._due or now < self._sent_at + _APART:
+                return ""
+            self._sent_at = now
+        # Words of our own, which need no quotes.
+        return f"select pg_notify('{self._channel}', '{self._name} {','.join(topics)}')"
+
+    def _call_all(self, topics: Iterable[Topic]) -> None:
         for topic in topics:
             self._call(topic)
 
@@ -145,14 +178,14 @@ class Hints:
             self._call(topic)
 
     def _serve(self, link: Link) -> None:
-        link.say(f'listen "{self._channel}"')
-        sent_at = -_APART
+        if link.direct:  # else a pooler would give what listens to somebody else
+            link.say(f'listen "{self._channel}"')
         while self._name:
-            wait = max(0.0, sent_at + _APART - self._time()) if self._due else None
+            wait = max(0.0, self._sent_at + _APART - self._time()) if self._due else None
             self._listen(link, wait)
-            if self._due and self._time() >= sent_at + _APART:
+            if self._due and self._time() >= self._sent_at + _APART:
                 self._send(link)
-                sent_at = self._time()
+                self._sent_at = self._time()
 
     def _listen(self, link: Link, wait: float | None) -> None:
         """Wait for news from the server or from ourselves, and pass on what there is."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from headrace.engine import Topic
 from headrace.engines.postgresql.address import Address
-from headrace.engines.postgresql.plan import Moment, Plan, do
+from headrace.engines.postgresql.plan import Moment, Plan, do, make_queues
 from headrace.reply import Reply
 
 
@@ -73,7 +73,6 @@ class Home:
 
 
 def _settle_in(queues: Sequence[str], moment: Moment) -> Plan[Place]:
-    for name in queues:
-        yield do("queue_new", name, moment.now)
+    yield from make_queues(queues, moment)
     ((_, *here, _),) = yield do("guest_enter")
     return Place(*here)

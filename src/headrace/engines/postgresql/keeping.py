@@ -12,8 +12,29 @@ _RECEIPT_SECONDS = 600.0
 """Far longer than anybody asks what became of a commit."""
 
 
-def maintain(moment: Moment) -> Plan[Maintained]:
-    """Reap expired leases, wake what is due, end what is late, prune what was kept long enough."""
+RECEIPTS_EVERY = 60.0
+"""Seconds between looks for old receipts: each look reads all of them."""
+
+
+def due(moment: Moment | None, *, receipts: bool) -> Plan[bool]:
+    """Return whether there is anything to do: by one statement, which writes nothing.
+
+    Args:
+        moment: the time; None leaves it to the server.
+        receipts: whether to look for receipts.
+    """
+    now, steady = (None, None) if moment is None else moment
+    ((found,),) = yield do("keeping_due", now, steady, receipts)
+    return bool(found)
+
+
+def maintain(moment: Moment, *, receipts: bool = True) -> Plan[Maintained]:
+    """Reap expired leases, wake what is due, end what is late, prune what was kept long enough.
+
+    Args:
+        moment: the time.
+        receipts: whether to forget old receipts, too.
+    """
     now = moment.now
     yield do("flow_fold", now)  # first: it locks queues, and those come before all else
     reaped = yield from reap(moment)
@@ -22,7 +43,8 @@ def maintain(moment: Moment) -> Plan[Maintained]:
     if rows:
         yield do("forget_jobs", array(sorted(seq for (seq,) in rows)))
     ((forgotten,),) = yield do("entries_expire", now, _FORGET_LIMIT)
-    yield do("receipts_forget", now - _RECEIPT_SECONDS)
+    if receipts:
+        yield do("receipts_forget", now - _RECEIPT_SECONDS)
     return Maintained(
         reclaimed=len(reaped.returned) + len(reaped.dead),
         expired=expired,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import RawCursor
@@ -34,7 +34,23 @@ _PLANNING = (
     "jit = off",
 )
 
+# A guess of the server's time is made from what it said last, so it is a little late, by the way
+# that took; and never early, unless somebody has set the clock.
+_LATE_SECONDS = 0.05
+_EARLY_SECONDS = 0.001
+
 _Row = tuple[Any, ...]
+
+
+class Misguessed(Exception):
+    """A transaction was begun by a guess of the server's time that was wrong: repeat it."""
+
+
+class _Opening(NamedTuple):
+    """What a transaction begins with, and the time that was guessed."""
+
+    statements: Sequence[Statement]
+    guess: float
 
 
 class _Connection(psycopg.Connection[_Row]):
@@ -65,6 +81,9 @@ class Link:
         answer_seconds: how long a statement may take; a little later the connection is given up.
         idle_seconds: how long a transaction may be open with nothing to do.
         narrow: whether its statements want few rows of many, always by an index.
+
+    Attributes:
+        began: when the last transaction began, in seconds since 1970 UTC by the server's clock.
     """
 
     def __init__(
@@ -89,6 +108,8 @@ class Link:
             f"idle_in_transaction_session_timeout = {idle_seconds * 1000:.0f}",
         )
         self._settings: tuple[str, ...] = ()
+        self._opening: _Opening | None = None
+        self.began = 0.0
         self._leave_receipt = f"insert into {self._schema}receipt (nonce, written_at) values"
         try:
             self._settle_in(settings)
@@ -107,6 +128,10 @@ class Link:
         else:
             self._settings = tuple(f"set local {setting}" for setting in settings)
 
+    def answer_within(self, seconds: float) -> None:
+        """Give the connection up, from now on, when an answer takes longer than this."""
+        self._connection.answer_seconds = seconds
+
     @property
     def broken(self) -> bool:
         """Whether it is lost."""
@@ -116,6 +141,11 @@ class Link:
     def idle(self) -> bool:
         """Whether no transaction is open on it."""
         return self._connection.info.transaction_status == TransactionStatus.IDLE
+
+    @property
+    def opens(self) -> bool:
+        """Whether the next statement begins a transaction, too."""
+        return self._opening is not None
 
     @property
     def raw(self) -> psycopg.Connection[_Row]:
@@ -133,11 +163,7 @@ class Link:
         Returns:
             Seconds since 1970 UTC by the server's clock.
         """
-        text = [f"begin {mode}", *self._settings]
-        if not synced:
-            text.append("set local synchronous_commit = off")
-        elif self.synchronous_commit == "off":
-            text.append("set local synchronous_commit = on")
+        text = [f"begin {mode}", *self._settings, *self._syncing(synced=synced)]
         if receipt:
             text.append(f"{self._leave_receipt} ('{receipt}', {_NOW})")
         text.append(f"select {_NOW}")
@@ -145,14 +171,65 @@ class Link:
         cursor = self._connection.execute("; ".join(text))
         while cursor.nextset():
             pass
-        ((now,),) = cursor.fetchall()
-        return float(now)
+        ((self.began,),) = cursor.fetchall()
+        return self.began
+
+    def begin_later(self, guess: float, *, synced: bool = True, receipt: str = "") -> None:
+        """Begin a transaction together with its first statement, in one round trip.
+
+        Without a statement there is no transaction. Only where `direct`.
+
+        Args:
+            guess: what the server's clock will say; `ask` raises `Misguessed` if it does not.
+            synced: whether its commit is on the disk before it is answered.
+            receipt: a UUID that proves, once it is there, that the transaction was committed.
+        """
+        statements: list[Statement] = [("begin", ())]
+        statements += [(setting, ()) for setting in self._syncing(synced=synced)]
+        if receipt:
+            statements.append(
+                (f"{self._leave_receipt} ($1::uuid, {_NOW}) returning {_NOW}", (receipt,))
+            )
+        else:
+            statements.append((f"select {_NOW}", ()))
+        self._opening = _Opening(statements, guess)
+
+    def _syncing(self, *, synced: bool) -> list[str]:
+        if not synced:
+            return ["set local synchronous_commit = off"]
+        return ["set local synchronous_commit = on"] if self.synchronous_commit == "off" else []
 
     def ask(self, statement: Statement) -> Rows:
         """Run a statement of a plan, and return its rows."""
         text, parameters = statement
+        if self._opening is not None:
+            return self._open_with(self._named(text), parameters)
         cursor = self._connection.execute(self._named(text), parameters)
         return cursor.fetchall() if cursor.description else []
+
+    def _open_with(self, text: str, parameters: Sequence[Any]) -> Rows:
+        opening, self._opening = self._opening, None
+        assert opening is not None  # noqa: S101 - known by the only caller
+        with self._connection.pipeline():
+            for statement in opening.statements:
+                clock = self._connection.execute(*statement)
+            cursor = self._connection.execute(text, parameters)
+        ((self.began,),) = clock.fetchall()
+        if not -_EARLY_SECONDS <= self.began - opening.guess <= _LATE_SECONDS:
+            raise Misguessed(f"{opening.guess} was guessed, and it is {self.began}")
+        return cursor.fetchall() if cursor.description else []
+
+    def commit(self, also: str = "") -> None:
+        """Commit what was begun, if anything was done, and run a statement after it.
+
+        Args:
+            also: the statement; what it raises leaves open whether the commit happened.
+        """
+        if self._opening is None:
+            self.say(f"commit; {also}" if also else "commit")
+        elif also:
+            self.say(also)
+        self._opening = None
 
     def say(self, text: str) -> Rows:
         """Run statements without parameters; return the rows of the last one."""
@@ -163,6 +240,7 @@ class Link:
 
     def rollback(self) -> None:
         """Undo what is open, if the server is still there to do it."""
+        self._opening = None
         with contextlib.suppress(psycopg.Error):
             if not self.broken and not self.idle:
                 self.say("rollback")

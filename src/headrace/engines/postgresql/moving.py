@@ -18,7 +18,7 @@ from headrace.engines.postgresql.life import (
     lock_groups_of,
     make_ready,
 )
-from headrace.engines.postgresql.plan import Moment, Plan, array, do, document, texts
+from headrace.engines.postgresql.plan import Moment, NewQueues, Plan, array, do, document, texts
 from headrace.engines.postgresql.sending import queue_row
 from headrace.errors import DuplicateJob, EngineBusy, InvalidOption
 from headrace.message import VERSION
@@ -197,9 +197,13 @@ def _raise_tokens(token: int) -> Plan[None]:
 def _restore_jobs(records: Sequence[Record], now: float) -> Plan[None]:
     live = [record for record in records if not record.state.terminal]
     queues: dict[str, int] = {}
-    for name in sorted({record.message.queue for record in records}):
-        queue = yield from queue_row(name, now)
-        queues[name] = queue.id
+    names = sorted({record.message.queue for record in records})
+    try:
+        for name in names:
+            queue = yield from queue_row(name)
+            queues[name] = queue.id
+    except NewQueues:
+        raise NewQueues(names) from None
     yield from _take_keys(live)
     groups = yield from lock_groups(_groups(live, queues))
     places = yield from _insert(records, queues)

@@ -45,6 +45,21 @@ class Moment(NamedTuple):
     steady: float
 
 
+class NewQueues(Exception):
+    """Queues are not known yet: make them in a transaction of their own, and repeat the plan.
+
+    Made by a transaction that goes on, they would keep everybody waiting who uses them for the
+    first time, too.
+
+    Attributes:
+        names: of all queues that the plan is about.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(", ".join(names))
+        self.names = tuple(names)
+
+
 @cache
 def sql(name: str) -> str:
     """Return the text of `sql/NAME.sql`."""
@@ -69,6 +84,12 @@ def array(numbers: Iterable[int]) -> str:
 def texts(words: Iterable[str]) -> str:
     """Return plain words as the text of an array; they must need no quotes."""
     return "{" + ",".join(words) + "}"
+
+
+def make_queues(names: Iterable[str], moment: Moment) -> Plan[None]:
+    """Make queues, unless they are there."""
+    for name in sorted(set(names)):
+        yield do("queue_new", name, moment.now)
 
 
 def run(ask: Ask, plan: Plan[T]) -> T:

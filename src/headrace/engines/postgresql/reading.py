@@ -61,7 +61,7 @@ def known_ids(ids: Iterable[str]) -> str:
 
 def get(ids: Sequence[str], moment: Moment) -> Plan[dict[str, Record]]:
     """Return all that is known of jobs, by id."""
-    wanted = " where job.id = any($2::text::uuid[])"
+    wanted = " where job.id = any ((select $2::text::uuid[])::uuid[])"
     rows = yield sql("records") + wanted, (moment.now, known_ids(ids))
     records = yield from _records(rows)
     return {record.id: record for record in records}
@@ -69,7 +69,7 @@ def get(ids: Sequence[str], moment: Moment) -> Plan[dict[str, Record]]:
 
 def in_places(seqs: Sequence[int], moment: Moment) -> Plan[list[Record]]:
     """Return all that is known of the jobs in some places, oldest first."""
-    wanted = " where job.seq = any($2::text::bigint[]) order by job.seq"
+    wanted = " where job.seq = any ((select $2::text::bigint[])::bigint[]) order by job.seq"
     rows = yield sql("records") + wanted, (moment.now, array(seqs))
     return (yield from _records(rows))
 

@@ -9,7 +9,16 @@ from typing import NamedTuple
 import msgspec
 
 from headrace.engines.postgresql.life import Group, elect, end_waiting, lock_groups
-from headrace.engines.postgresql.plan import Moment, Plan, array, do, document, texts
+from headrace.engines.postgresql.plan import (
+    Moment,
+    NewQueues,
+    Plan,
+    array,
+    do,
+    document,
+    make_queues,
+    texts,
+)
 from headrace.engines.postgresql.reading import drain_rate, is_id
 from headrace.errors import DuplicateJob, EngineBusy, InvalidOption, QueueFull
 from headrace.message import VERSION, Message
@@ -95,8 +104,23 @@ def send(messages: Sequence[Message], moment: Moment, *, lasting: bool = False) 
         lasting: whether the transaction may be open for long. Then as little as can be is locked:
             no queue with a limit, which may then be overstepped by what others have open, and no
             group of an order key.
+
+    Raises:
+        NewQueues: they are to be made first, unless the transaction lasts.
     """
     _check(messages)
+    names = {message.queue for message in messages}
+    try:
+        return (yield from _send(messages, moment, lasting=lasting))
+    except NewQueues:
+        if not lasting:
+            raise NewQueues(names) from None
+    # They were made before by the guest's engine; somebody has emptied the schema since.
+    yield from make_queues(names, moment)
+    return (yield from _send(messages, moment, lasting=lasting))
+
+
+def _send(messages: Sequence[Message], moment: Moment, *, lasting: bool) -> Plan[Sent]:
     now = moment.now
     queues: dict[str, list[Message]] = defaultdict(list)
     for message in messages:
@@ -141,12 +165,15 @@ class QueueRow(NamedTuple):
     drained_from: float
 
 
-def queue_row(name: str, now: float) -> Plan[QueueRow]:
-    """Return a queue, new if need be."""
+def queue_row(name: str) -> Plan[QueueRow]:
+    """Return a queue.
+
+    Raises:
+        NewQueues: there is none.
+    """
     rows = yield do("queue_row", name)
     if not rows:
-        yield do("queue_new", name, now)
-        rows = yield do("queue_row", name)
+        raise NewQueues([name])
     return QueueRow(*rows[0])
 
 
@@ -169,7 +196,7 @@ def _check_room(batch: _Batch) -> Plan[None]:
     """See that a batch fits into a queue, locked, so that no rival fills it meanwhile."""
     if not batch.lasting:
         yield do("queue_lock", batch.queue)
-    queue = yield from queue_row(batch.queue, batch.now)
+    queue = yield from queue_row(batch.queue)
     excess = _excess(queue, batch.staying)
     if excess > 0:
         rate = drain_rate(queue.drain_rate, queue.drained, queue.drained_from, batch.now)
@@ -205,7 +232,7 @@ def _groups(batches: Sequence[_Batch], locked: set[str]) -> Plan[list[Group]]:
         keys = {m.order_key for m in ordered if m.order_key is not None}
         if not keys:
             continue
-        queue = yield from queue_row(batch.queue, batch.now)
+        queue = yield from queue_row(batch.queue)
         if _limited(queue) and batch.queue not in locked and not batch.lasting:
             yield do("queue_lock", batch.queue)
             locked.add(batch.queue)
@@ -268,8 +295,7 @@ def _accept(batch: _Batch, chunk: list[_Given], *, locked: bool) -> Plan[bool]:
     for _ in range(_ATTEMPTS):
         rows = yield do("send", text, batch.queue, batch.now, locked, not special)
         if not rows:
-            yield do("queue_new", batch.queue, batch.now)
-            continue
+            raise NewQueues([batch.queue])
         ((_, is_open, accepted, first),) = rows
         if not is_open:
             yield from _check_room(batch)

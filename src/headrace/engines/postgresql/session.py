@@ -19,8 +19,9 @@ from headrace.engines.postgresql.commits import Commits
 from headrace.engines.postgresql.hints import Hints
 from headrace.engines.postgresql.link import Link
 from headrace.engines.postgresql.reader import Reader
+from headrace.engines.postgresql.request import Request
 from headrace.engines.postgresql.transaction import Transaction
-from headrace.engines.postgresql.writer import Request, Thinking, Writer
+from headrace.engines.postgresql.writer import Thinking, Writer
 from headrace.errors import HeadraceError
 from headrace.ids import Ids
 from headrace.reply import Reply
@@ -55,13 +56,14 @@ class Session:
         self._hints = hints
         self._thinking = thinking
         self._answer_seconds = deadline
+        self._queues: set[str] = set()
         self._transactions: weakref.WeakSet[Transaction] = weakref.WeakSet()
 
         def writer(what: str, *, synced: bool = True, lock_seconds: float = 5.0) -> Writer:
             return Writer(
                 connect=lambda: self._connect(lock_seconds=lock_seconds),
                 thinking=thinking,
-                hint=hints.give,
+                herald=hints.herald,
                 poll=poll,
                 ids=Ids(),
                 synced=synced,
@@ -114,7 +116,14 @@ class Session:
                 self._address, lock_seconds=limit, answer_seconds=limit, idle_seconds=limit + 5.0
             )
 
-        transaction = Transaction(connect, self._thinking.moment, limit, self._hints.give)
+        transaction = Transaction(
+            connect,
+            self._thinking.moment,
+            limit,
+            hint=self._hints.give,
+            known=self._queues,
+            deadline=self._answer_seconds,
+        )
         self._transactions.add(transaction)
         return transaction
 

@@ -12,19 +12,24 @@ import psycopg
 from headrace.clock import SystemClock
 from headrace.engine import Topic
 from headrace.engines.postgresql.link import Link
-from headrace.engines.postgresql.plan import Moment, Plan, run
+from headrace.engines.postgresql.plan import Moment, NewQueues, Plan, do, make_queues, run
 from headrace.engines.postgresql.trouble import Kind, first_line, kind_of, told
 from headrace.errors import (
+    EngineBusy,
     EngineClosed,
     OutcomeUnknown,
     TransactionTimeout,
     UsageError,
 )
+from headrace.ids import Ids
 from headrace.reply import Reply
 
 _CONTROL = frozenset(
     {"abort", "begin", "commit", "end", "prepare", "release", "rollback", "savepoint", "start"}
 )
+
+_BACKOFF_FIRST = 0.05
+_BACKOFF_LAST = 1.0
 
 _Work = Callable[[], Any]
 
@@ -40,6 +45,8 @@ class Transaction:
         moment: makes what plans go by of the server's seconds.
         limit: seconds for which it may be open.
         hint: told the topics of what was committed.
+        known: names of queues that are there, shared with other transactions.
+        deadline: seconds for which a server that is away is asked what became of the commit.
     """
 
     def __init__(
@@ -47,12 +54,18 @@ class Transaction:
         connect: Callable[[], Link],
         moment: Callable[[float], Moment],
         limit: float,
+        *,
         hint: Callable[[Iterable[Topic]], None],
+        known: set[str],
+        deadline: float,
     ) -> None:
         self._connect = connect
         self._moment = moment
         self._limit = limit
         self._hint = hint
+        self._known = known
+        self._patience = deadline
+        self._receipt = f"{Ids().nonce()}{Ids().nonce()}"
         self._time = SystemClock().monotonic
         self._work: queue.SimpleQueue[tuple[_Work, Reply[Any]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -75,9 +88,27 @@ class Transaction:
         plan: Callable[[Moment], Plan[Any]],
         topics: Iterable[Topic] = (),
         ids: Iterable[str] = (),
+        queues: Iterable[str] = (),
     ) -> Reply[Any]:
-        """Run a plan of the engine's as a part of this transaction."""
-        return self._hand_over(lambda: self._plan(plan, topics, ids))
+        """Run a plan of the engine's as a part of this transaction.
+
+        Args:
+            plan: makes the plan.
+            topics: what to hint at after the commit.
+            ids: the jobs it is about, for `OutcomeUnknown`.
+            queues: those that it must find.
+        """
+        return self._hand_over(lambda: self._plan(plan, topics, ids, queues))
+
+    def _make(self, names: Sequence[str]) -> None:
+        """Make queues in a transaction of their own, which does not last as long as this one."""
+        link = self._connect()
+        try:
+            moment = self._moment(link.begin(synced=False))
+            run(link.ask, make_queues(names, moment))
+            link.commit()
+        finally:
+            link.close()
 
     def commit(self) -> Reply[None]:
         """Make everything durable."""
@@ -166,10 +197,24 @@ class Transaction:
         return rows
 
     def _plan(
-        self, plan: Callable[[Moment], Plan[Any]], topics: Iterable[Topic], ids: Iterable[str]
+        self,
+        plan: Callable[[Moment], Plan[Any]],
+        topics: Iterable[Topic],
+        ids: Iterable[str],
+        queues: Iterable[str],
     ) -> Any:
         link = self._open()
-        answer = run(link.ask, plan(self._moment(self._began)))
+        new = [name for name in queues if name not in self._known]
+        if new:
+            self._make(new)
+            self._known.update(new)
+        try:
+            answer = run(link.ask, plan(self._moment(self._began)))
+        except NewQueues as gone:
+            self._known.clear()
+            raise EngineBusy(
+                f"queue {gone} was removed meanwhile: everything was rolled back; try again"
+            ) from None
         self._topics.update(dict.fromkeys(topics))
         self._ids += ids
         return answer
@@ -177,7 +222,7 @@ class Transaction:
     def _open(self) -> Link:
         if self._link is None:
             self._link = self._connect()
-            self._began = self._link.begin()
+            self._began = self._link.begin(receipt=self._receipt)
             self._deadline = self._time() + self._limit
         return self._link
 
@@ -193,14 +238,44 @@ class Transaction:
             except psycopg.Error as error:
                 if kind_of(error, lost=self._link.broken) is not Kind.AWAY:
                     raise
-                raise OutcomeUnknown(
-                    "the connection was lost during the commit, which leaves open whether it"
-                    f" happened ({first_line(error)})",
-                    self._ids,
-                ) from error
+                self._deadline = None  # it is no longer open, or not by us
+                self._find_out(error)
         self._end(UsageError("this transaction was committed"))
         if self._topics:
             self._hint(self._topics)
+
+    def _find_out(self, error: psycopg.Error) -> None:
+        """Find out whether a commit happened during which the connection was lost.
+
+        Whoever inserts the receipt anew keeps it from ever happening, if it has not.
+
+        Raises:
+            EngineBusy: it did not.
+            OutcomeUnknown: the server did not come back in time.
+        """
+        until, pause = self._time() + self._patience, _BACKOFF_FIRST
+        while self._time() < until:
+            try:
+                link = self._connect()
+                try:
+                    missing = link.ask(do("receipt_claim", self._receipt))
+                finally:
+                    link.close()
+            except psycopg.Error:
+                threading.Event().wait(pause)
+                pause = min(_BACKOFF_LAST, pause * 2)
+            else:
+                if missing:
+                    raise EngineBusy(
+                        f"the connection was lost before the commit ({first_line(error)}): nothing"
+                        " was written; try again"
+                    )
+                return
+        raise OutcomeUnknown(
+            "the connection was lost during the commit, and the server did not come back in time to"
+            f" tell whether it happened ({first_line(error)})",
+            self._ids,
+        )
 
     def _end(self, why: Exception) -> None:
         """Undo what is not committed and let go of everything."""

@@ -11,16 +11,26 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
 
 from headrace.clock import SystemClock
 from headrace.engine import Topic
-from headrace.engines.postgresql.link import Link
-from headrace.engines.postgresql.plan import Moment, Plan, do, document, run
+from headrace.engines.postgresql.hints import Herald
+from headrace.engines.postgresql.link import Link, Misguessed
+from headrace.engines.postgresql.plan import (
+    Moment,
+    NewQueues,
+    Plan,
+    do,
+    document,
+    make_queues,
+    run,
+)
+from headrace.engines.postgresql.request import Request, parts, units
 from headrace.engines.postgresql.trouble import Kind, first_line, kind_of, told
 from headrace.errors import EngineBusy, EngineClosed, OutcomeUnknown
 from headrace.ids import Ids
@@ -29,39 +39,12 @@ from headrace.reply import Reply, resolve_all
 
 _GROUP_LIMIT = 4096
 _REPEATS = 20
+_ANEW = 4
 _BACKOFF_FIRST = 0.05
 _BACKOFF_LAST = 2.0
+_LEAST_SECONDS = 2.0
 
 Outcome = tuple[Reply[Any], Any, BaseException | None]
-
-
-class Request(msgspec.Struct, kw_only=True, eq=False):
-    """Something to be written.
-
-    Attributes:
-        plan: makes the plan; anew, when a transaction has to be repeated.
-        reply: who waits for the answer.
-        until: when, by the writer's clock, it is answered with an error rather than not at all.
-        messages: new jobs, if it is about nothing else: such requests are written as one.
-        ids: the jobs it is about, for `OutcomeUnknown`.
-        topics: what to hint at when it is committed.
-        alone: whether it has to have a transaction of its own, as it locks what others may lock in
-            another order.
-        queues: where it wants jobs from.
-        claim: the name of the claim, by which what was claimed is found again.
-        patience: seconds (of the writer's own clock) until which an empty answer is held back.
-    """
-
-    plan: Callable[[Moment], Plan[Any]]
-    reply: Reply[Any]
-    until: float
-    messages: tuple[Message, ...] = ()
-    ids: Callable[[], Sequence[str]] = tuple
-    topics: tuple[Topic, ...] = ()
-    alone: bool = False
-    queues: tuple[str, ...] = ()
-    claim: str = ""
-    patience: float = 0.0
 
 
 class Thinking(msgspec.Struct, frozen=True):
@@ -88,13 +71,24 @@ class _Unsure(Exception):
         self.outcomes = outcomes
 
 
+class _Quiet(NamedTuple):
+    """What a look for jobs showed: that some queues have none, until a moment or a hint."""
+
+    queues: frozenset[str] = frozenset()
+    until: float = 0.0
+
+    def covers(self, request: Request, now: float) -> bool:
+        """Whether a request would find nothing."""
+        return now < self.until and self.queues.issuperset(request.queues)
+
+
 class Writer:
     """Writes requests, many at a time, on a thread and a connection of its own.
 
     Args:
         connect: opens a connection; called on the writer's thread, when it is needed.
         thinking: what it needs of the engine.
-        hint: told the topics of what was committed.
+        herald: told the topics of what was committed.
         poll: seconds between looks at the database while somebody waits for jobs.
         ids: makes receipts and jitter.
         synced: whether commits are on the disk before they are answered. Those that are not leave
@@ -107,7 +101,7 @@ class Writer:
         *,
         connect: Callable[[], Link],
         thinking: Thinking,
-        hint: Callable[[Iterable[Topic]], None],
+        herald: Herald,
         poll: float,
         ids: Ids,
         synced: bool = True,
@@ -115,7 +109,7 @@ class Writer:
     ) -> None:
         self._connect = connect
         self._thinking = thinking
-        self._hint = hint
+        self._herald = herald
         self._poll = poll
         self._ids = ids
         self._synced = synced
@@ -124,6 +118,7 @@ class Writer:
         self._waiting: deque[Request] = deque()
         self._parked: list[Request] = []
         self._look = False
+        self._quiet = _Quiet()
         self._asleep = False
         self._closing = threading.Event()
         self._link: Link | None = None
@@ -165,7 +160,7 @@ class Writer:
     def _run(self) -> None:
         try:
             while (group := self._gather()) is not None:
-                for part in _parts(group):
+                for part in parts(group):
                     self._write(part)
         finally:
             self._disconnect()
@@ -184,6 +179,12 @@ class Writer:
             count = min(len(self._waiting), _GROUP_LIMIT)
             group = [self._waiting.popleft() for _ in range(count)]
             hinted, self._look = self._look, False
+        if hinted:
+            self._quiet = _Quiet()
+        now = self._time()
+        calm = [r for r in group if r.patience > now and self._quiet.covers(r, now)]
+        self._parked += calm
+        group = [request for request in group if request not in calm]
         if self._parked:
             group += self._unpark(known=hinted)
         return group
@@ -191,18 +192,28 @@ class Writer:
     def _time_to_next_look(self) -> float | None:
         if not self._parked:
             return None
+        look = self._may_claim_in()
         patience = min(request.patience for request in self._parked) - self._time()
-        return max(0.0, min(self._poll, patience, self._may_claim_in()))
+        return max(0.0, min(patience, look))
 
     def _may_claim_in(self) -> float:
-        """Return in how many seconds the parked requests may find something."""
+        """Return in how many seconds the parked requests may find something.
+
+        The database is asked once in a while, however many come and go meanwhile.
+        """
+        now = self._time()
+        if all(self._quiet.covers(request, now) for request in self._parked):
+            return self._quiet.until - now
         queues = sorted({queue for request in self._parked for queue in request.queues})
         try:
             ask = self._linked().ask
-            return run(ask, self._thinking.waits(queues, self._thinking.moment(self._now())))
+            wait = run(ask, self._thinking.waits(queues, self._thinking.moment(self._now())))
         except psycopg.Error:
             self._drop_broken()
             return self._poll  # the transaction that comes next says what is the matter
+        wait = min(wait, self._poll)
+        self._quiet = _Quiet(frozenset(queues), now + wait)
+        return wait
 
     def _now(self) -> float:
         """Return about what the server's clock says, without asking: it did so before."""
@@ -224,10 +235,11 @@ class Writer:
         guarded, attempt = False, 0
         while group and attempt < _REPEATS:
             try:
-                outcomes = self._transact(group, guarded=guarded)
+                self._transact(group, guarded=guarded)
             except _Unsure as unsure:
                 if self._resolve(unsure, group):
                     return
+                attempt += 1
             except Exception as error:  # noqa: BLE001 - it is told to all whom it concerns
                 match kind_of(error, lost=self._lost()):
                     case Kind.AWAY:
@@ -240,40 +252,91 @@ class Writer:
                         return
                 guarded = True
             else:
-                self._finish(outcomes)
                 return
         failure = EngineBusy("rivals stood in the way all the time: nothing was written; try again")
         resolve_all((request.reply, None, failure) for request in group)
 
-    def _transact(self, group: list[Request], *, guarded: bool) -> list[tuple[Request, Outcome]]:
-        """Run requests in one transaction; return their outcomes, to be told once it is committed.
+    def _transact(self, group: list[Request], *, guarded: bool) -> None:
+        """Run requests in one transaction, and tell their outcomes once it is committed.
+
+        It begins anew at once when it lacked what rivals have no part in.
 
         Raises:
             psycopg.Error: nothing was written.
             HeadraceError: a request was refused, and nothing was written; unless `guarded`.
         """
+        for _ in range(_ANEW):
+            try:
+                return self._transact_once(group, guarded=guarded)
+            except Misguessed:
+                self._server_time = 0.0
+            except NewQueues as new:
+                self._make(new.names)
+        raise EngineBusy("queues and clock change all the time: nothing was written; try again")
+
+    def _transact_once(self, group: list[Request], *, guarded: bool) -> None:
         link = self._linked()
         receipt = self._new_receipt() if self._synced else ""
         outcomes: list[tuple[Request, Outcome]] = []
+        # A silence at either end leaves time for another try, or to find out what happened.
+        left = max(_LEAST_SECONDS, max(request.until for request in group) - self._time())
+        link.answer_within(left / 2)
         try:
-            now = link.begin(synced=self._synced, receipt=receipt)
-            self._server_time = now - self._time()
-            moment = self._thinking.moment(now)
-            for unit in _units(group):
+            moment = self._thinking.moment(self._begin(link, receipt, guarded=guarded))
+            for unit in units(group):
+                link.answer_within(left / 2 if link.opens else left)
                 outcomes += self._run_unit(link, unit, moment, guarded=guarded)
         except BaseException:
             link.rollback()
             raise
+        # What was told with a first statement is as late as that took: late is never early.
+        self._server_time = max(self._server_time, link.began - self._time())
+        link.answer_within(left / 2)
+        told = self._commit(link, receipt, outcomes, guarded=guarded)
+        self._pause = _BACKOFF_FIRST
+        self._finish(outcomes, told=told)
+
+    def _begin(self, link: Link, receipt: str, *, guarded: bool) -> float:
+        """Begin a transaction; return what the time is, or, to save a round trip, must be."""
+        if guarded or not link.direct or not link.began or not self._server_time:
+            now = link.begin(synced=self._synced, receipt=receipt)
+            self._server_time = now - self._time()
+            return now
+        guess = self._now()
+        link.begin_later(guess, synced=self._synced, receipt=receipt)
+        return guess
+
+    def _commit(
+        self, link: Link, receipt: str, outcomes: list[tuple[Request, Outcome]], *, guarded: bool
+    ) -> bool:
+        """Commit; return whether other processes were told at once.
+
+        Raises:
+            _Unsure: the connection was lost, or telling them failed.
+            psycopg.Error: nothing was written.
+        """
+        topics = self._topics(outcomes) if receipt and not guarded else {}
+        news = self._herald.news(topics) if topics else ""
         try:
-            link.say("commit")
+            link.commit(news)
         except psycopg.Error as error:
-            if kind_of(error, lost=link.broken) is Kind.AWAY:
+            if news or kind_of(error, lost=link.broken) is Kind.AWAY:
                 self._disconnect()
                 raise _Unsure(error, receipt, outcomes) from error
             link.rollback()
             raise
-        self._pause = _BACKOFF_FIRST
-        return outcomes
+        return bool(news)
+
+    def _make(self, names: Sequence[str]) -> None:
+        """Make queues in a transaction of their own."""
+        link = self._linked()
+        try:
+            moment = self._thinking.moment(link.begin(synced=False))
+            run(link.ask, make_queues(names, moment))
+            link.commit()
+        except BaseException:
+            link.rollback()
+            raise
 
     def _run_unit(
         self, link: Link, unit: list[Request], moment: Moment, *, guarded: bool
@@ -287,6 +350,8 @@ class Writer:
             else:
                 messages = [message for request in unit for message in request.messages]
                 answer = run(link.ask, self._thinking.join(messages, moment))
+        except NewQueues:
+            raise
         except Exception as error:
             if not guarded or kind_of(error, lost=link.broken) is not Kind.REFUSED:
                 raise
@@ -328,12 +393,12 @@ class Writer:
         resolve_all((r.reply, None, away) for r in group if r.until <= now)
         left = [request for request in group if request.until > now]
         if left:
-            self._back_off()
+            self._back_off(min(request.until for request in left) - now)
         return left
 
-    def _back_off(self) -> None:
+    def _back_off(self, left: float) -> None:
         """Wait before the next attempt: less than others do, or more, but ever longer."""
-        self._rest(self._pause * (0.5 + self._ids.fraction()))
+        self._rest(max(0.0, min(self._pause * (0.5 + self._ids.fraction()), left)))
         self._pause = min(_BACKOFF_LAST, self._pause * 2)
 
     def _rest(self, seconds: float) -> None:
@@ -348,7 +413,8 @@ class Writer:
         """Find out whether a transaction was committed, and tell; False if it was not.
 
         Whoever inserts the receipt anew waits for the transaction that did, if it is still open,
-        and keeps it from ever being committed, if it was not.
+        and keeps it from ever being committed, if it was not. Such a denial has a mark of its own:
+        its answer may be lost as well, and is then no proof of a commit.
         """
         until = max(request.until for request in group)
         while self._time() < until:
@@ -356,11 +422,13 @@ class Writer:
                 if not unsure.receipt:
                     self._find_claims(unsure)
                     return True
-                if self._linked().ask(do("receipt_claim", unsure.receipt)):
+                link = self._linked()
+                link.answer_within(max(_LEAST_SECONDS, until - self._time()))
+                if link.ask(do("receipt_claim", unsure.receipt)):
                     return False
             except psycopg.Error:
                 self._drop_broken()
-                self._back_off()
+                self._back_off(until - self._time())
             else:
                 self._finish(unsure.outcomes)
                 return True
@@ -377,21 +445,29 @@ class Writer:
 
     # Answers --------------------------------------------------------------------------------------
 
-    def _finish(self, outcomes: list[tuple[Request, Outcome]]) -> None:
-        """Tell everybody what became of their requests; keep the patient ones."""
+    def _finish(self, outcomes: list[tuple[Request, Outcome]], *, told: bool = False) -> None:
+        """Tell everybody what became of their requests; keep the patient ones.
+
+        Args:
+            outcomes: what became of each.
+            told: whether other processes were told.
+        """
         now = self._time()
         answers: list[Outcome] = []
-        topics: dict[Topic, None] = {}
         for request, outcome in outcomes:
             if outcome[1] == () and outcome[2] is None and request.patience > now:
                 self._parked.append(request)
-                continue
-            answers.append(outcome)
-            if outcome[2] is None:
-                topics.update(dict.fromkeys(request.topics))
-        if topics:
-            self._hint(topics)  # first: whoever is answered may end the process
+            else:
+                answers.append(outcome)
+        if topics := self._topics(outcomes):
+            # First: whoever is answered may end the process.
+            (self._herald.call if told else self._herald.give)(topics)
         resolve_all(answers)
+
+    def _topics(self, outcomes: list[tuple[Request, Outcome]]) -> dict[Topic, None]:
+        """Return what others may want to look at; claims have none."""
+        done = (request for request, (_, _, error) in outcomes if error is None)
+        return dict.fromkeys(topic for request in done for topic in request.topics)
 
     def _let_go(self) -> None:
         """Answer whoever still waits: nobody waits for ever."""
@@ -411,17 +487,3 @@ def _unknown(unsure: _Unsure, ids: Sequence[str]) -> OutcomeUnknown:
         " `app.job(id)` for each",
         ids,
     )
-
-
-def _parts(group: list[Request]) -> list[list[Request]]:
-    """Part what waits into what shares a transaction."""
-    together = [request for request in group if not request.alone]
-    return [*([together] if together else []), *([r] for r in group if r.alone)]
-
-
-def _units(group: Sequence[Request]) -> list[list[Request]]:
-    """Part a group into what is written as one: all new jobs together; claims come last."""
-    sends = [request for request in group if request.messages]
-    claims = [[request] for request in group if request.queues]
-    others = [[request] for request in group if not request.messages and not request.queues]
-    return [*others, *([sends] if sends else []), *claims]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from headrace.engines.postgresql import changing, leasing, moving, sending, settling, storing
@@ -95,3 +96,17 @@ def may_wait(write: Write[Any]) -> bool:
         case Depart() | Restore():
             return True
     return False
+
+
+def queues_of(writes: Iterable[Write[Any]]) -> tuple[str, ...]:
+    """Return the queues that writes must find, and would make if they are not there."""
+    names: dict[str, None] = {}
+    for write in writes:
+        match write:
+            case Send():
+                names.update(dict.fromkeys(message.queue for message in write.messages))
+            case PauseQueue() | LimitQueue():
+                names[write.queue] = None
+            case Restore():
+                names.update(dict.fromkeys(r.message.queue for r in write.cargo.jobs))
+    return tuple(names)

@@ -6,13 +6,17 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
 import apsw
 
+from headrace.clock import SystemClock
+from headrace.config import Config
+from headrace.engine import Migration
 from headrace.engines.sqlite.forking import Connection, Inside
+from headrace.engines.sqlite.trouble import trouble
 from headrace.engines.sqlite.wal import Wal
 from headrace.errors import EngineBusy, StorageCorrupt, StorageFull, StorageUnfit
 
@@ -108,24 +112,55 @@ class Database:
         self._vfs = vfs
         self._log = Path(f"{path}-wal")
 
-    def prepare(self, boot: str) -> None:
+    def prepare(self, boot: str) -> int:
         """Make the file if there is none; bring its schema up to date.
 
         Args:
             boot: names this boot of the machine; leases of another one have no holder any more.
+
+        Returns:
+            The version of the schema that was there before; 0 when there was no file.
 
         Raises:
             StorageCorrupt: the file is damaged or somebody else's.
             StorageUnfit: its schema is newer than this version of Headrace.
         """
         logged = _size(self._log)  # looked at first: whoever makes the file now, logs later
-        if not _exists(self.path):
-            if logged:
-                raise StorageCorrupt(
-                    f"{self.path} is missing, but not its log {self._log}: put the file back, or"
-                    " move the log away, too, to begin anew"
-                )
+        new = self._missing(logged)
+        if new:
             self._create(boot)
+
+        def update(connection: apsw.Connection) -> int:
+            if _outdated(connection, boot):
+                return _migrate(connection, boot)
+            return read_number(connection, "pragma user_version")
+
+        found = self._checked(logged, update)
+        return 0 if new else found
+
+    def version(self) -> int:
+        """Return the version of the schema; 0 when there is no file.
+
+        Raises:
+            StorageCorrupt, StorageUnfit: as `prepare`.
+        """
+        logged = _size(self._log)
+        if self._missing(logged):
+            return 0
+        return self._checked(logged, lambda one: read_number(one, "pragma user_version"))
+
+    def _missing(self, logged: int) -> bool:
+        if _exists(self.path):
+            return False
+        if logged:
+            raise StorageCorrupt(
+                f"{self.path} is missing, but not its log {self._log}: put the file back, or"
+                " move the log away, too, to begin anew"
+            )
+        return True
+
+    def _checked(self, logged: int, work: Callable[[apsw.Connection], int]) -> int:
+        """Return what work says of the file, once it is known to be whole and ours."""
         if self.path.is_dir():
             raise StorageUnfit(f"{self.path} is a folder: name a file, such as {self.path}/jobs.db")
         self._check_header(logged)
@@ -134,8 +169,7 @@ class Database:
         connection = self.connect()
         try:
             self._check_schema(read_number(connection, "pragma user_version"))
-            if _outdated(connection, boot):
-                _migrate(connection, boot)
+            return work(connection)
         except BaseException as error:
             # A file that we refuse stays as it is: closing would write its log into it.
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, bool(logged))
@@ -322,6 +356,24 @@ class Database:
         )
 
 
+def migrate(config: Config, file: Path, *, check: bool) -> Migration:
+    """Bring the schema of a database file up to date, or only look at it.
+
+    Raises:
+        HeadraceError: as `Database.prepare`, or SQLite cannot do it.
+    """
+    check_version(apsw.sqlite_lib_version())
+    if not config.allow_network_files:
+        check_file_system(file)
+    database = Database(file, config.durability)
+    try:
+        found = database.version() if check else database.prepare(SystemClock().boot())
+    except apsw.Error as error:
+        raise trouble(error).error from error
+    version = found if check else max(found, SCHEMA_VERSION)
+    return Migration(location=str(file), found=found, version=version, known=SCHEMA_VERSION)
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -383,8 +435,8 @@ def _outdated(connection: apsw.Connection, boot: str) -> bool:
     return connection.execute("select boot from headrace_engine").fetchall() != [(boot,)]
 
 
-def _migrate(connection: apsw.Connection, boot: str) -> None:
-    """Apply what is missing, each migration with its number in one transaction."""
+def _migrate(connection: apsw.Connection, boot: str) -> int:
+    """Apply what is missing, all in one transaction; return the version that was there before."""
     connection.set_busy_timeout(_SETUP_BUSY_MILLISECONDS)
     try:
         connection.execute("begin immediate").fetchall()
@@ -400,6 +452,8 @@ def _migrate(connection: apsw.Connection, boot: str) -> None:
     except BaseException:
         roll_back(connection)
         raise
+    else:
+        return version
     finally:
         connection.set_busy_timeout(0)
 

@@ -9,7 +9,7 @@ import psycopg
 from headrace.engines.postgresql import leasing
 from headrace.engines.postgresql.link import Link
 from headrace.engines.postgresql.marks import Marks
-from headrace.engines.postgresql.plan import Moment, Plan, run
+from headrace.engines.postgresql.plan import Moment, NewQueues, Plan, make_queues, run
 from headrace.write import Lease
 from tests.faults.processes import until
 from tests.postgresql import Place
@@ -17,9 +17,15 @@ from tests.postgresql import Place
 
 def begun(link: Link, plan: Any) -> Any:
     """Run `plan(moment)` in a transaction that stays open, and return its answer."""
-    now = link.begin()
-    made: Plan[Any] = plan(Moment(now, now))
-    return run(link.ask, made)
+    for _ in range(2):
+        now = link.begin()
+        made: Plan[Any] = plan(Moment(now, now))
+        try:
+            return run(link.ask, made)
+        except NewQueues as new:
+            link.rollback()
+            run(link.ask, make_queues(new.names, Moment(now, now)))
+    raise AssertionError("a queue that was made is not there")
 
 
 def claimed(link: Link, *, limit: int = 1) -> tuple[Lease, ...]:
@@ -32,8 +38,8 @@ def claimed(link: Link, *, limit: int = 1) -> tuple[Lease, ...]:
     return leases
 
 
-def somebody_waits(place: Place) -> None:
-    """Wait until a statement waits for a lock."""
+def somebody_waits(place: Place, count: int = 1) -> None:
+    """Wait until a statement waits for a lock, or several do."""
     with psycopg.connect(place.server, autocommit=True) as connection:
 
         def waits() -> bool:
@@ -41,6 +47,6 @@ def somebody_waits(place: Place) -> None:
                 "select count(*) from pg_stat_activity"
                 " where wait_event_type = 'Lock' and application_name = 'headrace'"
             ).fetchone()
-            return row is not None and row[0] > 0
+            return row is not None and row[0] >= count
 
         until(waits, "somebody to wait for a lock", 10, show=str)

@@ -40,6 +40,19 @@ def test_only_one_adds_up_at_a_time(engine: PostgreSQLEngine, link: Link) -> Non
     assert depth(engine).depth == 2
 
 
+def test_nothing_is_written_when_there_is_nothing_to_do(
+    engine: PostgreSQLEngine, link: Link
+) -> None:
+    send(engine, "a", delay=3600.0)
+    assert maintain(engine).reclaimed == 0
+    receipts = count(link, "receipt")
+    assert maintain(engine).reclaimed == 0
+    assert count(link, "receipt") == receipts
+    send(engine, "b")
+    maintain(engine)
+    assert count(link, "flow") == 0
+
+
 def test_two_prune_each_its_own(engine: PostgreSQLEngine, link: Link) -> None:
     send(engine, "a", "b", retention=AT_ONCE, tags=("x",))
     for lease in claim(engine, 2):

@@ -56,6 +56,13 @@ def test_where_there_is_no_pooler_statements_are_prepared(link: Link) -> None:
     assert count > 0
 
 
+def test_how_long_an_answer_is_awaited_may_change(link: Link) -> None:
+    link.answer_within(0.1)
+    with pytest.raises(psycopg.OperationalError, match="said nothing"):
+        link.say("select pg_sleep(5)")
+    assert link.broken
+
+
 def test_an_answer_that_does_not_come_ends_the_connection(postgresql: Place) -> None:
     link = Link(Address(postgresql.url), answer_seconds=0.2)
     link.say("set statement_timeout = 0")

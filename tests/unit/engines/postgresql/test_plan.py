@@ -1,11 +1,12 @@
 """Plans are generators of statements; batches travel as one document."""
 
+import re
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from headrace.engines.postgresql import plan
+from headrace.engines.postgresql import plan, reading
 from headrace.engines.postgresql.plan import Rows, Statement, array, do, document, run, texts
 
 
@@ -50,3 +51,10 @@ def test_batches_are_one_text() -> None:
     assert array([3, 1]) == "{3,1}"
     assert array([]) == "{}"
     assert texts(["a", "b"]) == "{a,b}"
+
+
+def test_arrays_are_read_once() -> None:
+    """A cast from text may be evaluated for each row that is compared: a subquery is not."""
+    texts = [file.read_text() for file in Path(plan._SQL).glob("*.sql")]
+    texts.append(Path(reading.__file__).read_text())
+    assert [text for text in texts if re.search(r"any\s*\(\s*\$", text)] == []

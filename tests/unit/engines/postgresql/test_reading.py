@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from headrace.engines.postgresql import PostgreSQLEngine
+from headrace.engines.postgresql.address import Address
 from headrace.engines.postgresql.link import Link
 from headrace.engines.postgresql.reading import drain_rate, is_id, known_ids
 from headrace.errors import InvalidOption
 from headrace.record import Filter, State
-from headrace.testing.steps import claim, job_id, labels, record, send
+from headrace.testing.steps import PATIENCE, claim, job_id, labels, record, send
+from tests.postgresql import Place
 from tests.unit.engines.postgresql.rivals import claimed
 
 
@@ -59,3 +61,24 @@ def test_the_rate_is_of_the_window_that_says_enough() -> None:
     assert drain_rate(5.0, 10, 100.0, 100.5) == 10.0
     assert drain_rate(50.0, 10, 100.0, 100.5) == 50.0
     assert drain_rate(50.0, 10, 100.0, 110.0) == 1.0
+
+
+def test_very_many_jobs_are_told_of_before_the_server_knows_how_many_there_are(
+    postgresql: Place,
+) -> None:
+    address = Address(f"{postgresql.server}?schema={postgresql.schema}_many")
+    engine = PostgreSQLEngine(
+        f"{postgresql.server}?schema={address.schema}", deadline=15.0, allow_unsafe_server=True
+    )
+    engine.open().wait(PATIENCE)
+    link = Link(address)
+    try:
+        names = [f"{number}" for number in range(5000)]
+        send(engine, *names)
+        ids = [job_id(name) for name in names]
+        assert len(engine.states(ids).wait(PATIENCE)) == len(names)
+        assert len(engine.get(ids).wait(PATIENCE)) == len(names)
+    finally:
+        engine.close().wait(PATIENCE)
+        link.say(f"drop schema {address.schema} cascade")
+        link.close()

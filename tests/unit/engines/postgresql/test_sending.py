@@ -55,7 +55,6 @@ def test_more_than_one_document_keeps_the_order(engine: PostgreSQLEngine) -> Non
 def test_a_key_in_an_open_transaction_is_awaited_and_then_refused(
     engine: PostgreSQLEngine, link: Link, postgresql: Place
 ) -> None:
-    send(engine, "first")  # who makes a new queue is awaited by all
     begun(link, lambda moment: sending([message("a", unique_key="k")], moment))
     reply = engine.apply(Send((message("b", unique_key="k"),)))
     somebody_waits(postgresql)
@@ -216,3 +215,24 @@ def test_a_replacement_locks_its_own_group_and_the_old_ones_in_one_order(
     run(link.ask, lock_groups(groups[1:]))
     link.say("commit")
     assert reply.wait(10).replaced == (job_id("a"),)
+
+
+def test_a_new_queue_is_made_before_anything_else_waits(
+    engine: PostgreSQLEngine, link: Link, postgresql: Place
+) -> None:
+    begun(link, lambda moment: sending([message("a", unique_key="k")], moment))
+    waiting = Send((message("b", unique_key="k", queue="new"), message("c", queue="newer")))
+    reply = engine.apply(waiting)
+    somebody_waits(postgresql)
+    send(engine, "d", queue="new")
+    send(engine, "e", queue="newer")
+    assert not reply.done
+    link.say("rollback")
+    reply.wait(10)
+    assert labels(claim(engine, 5, queues=("new",))) == ["d", "b"]
+
+
+def test_many_new_queues_take_one_repetition(engine: PostgreSQLEngine) -> None:
+    names = [f"q{number}" for number in range(40)]
+    apply(engine, Send(tuple(message(name, queue=name) for name in names)))
+    assert len(engine.depth().wait(10)) == 40

@@ -8,9 +8,18 @@ import psycopg
 import pytest
 
 from headrace.engines.postgresql import PostgreSQLEngine
-from headrace.errors import EngineClosed, HeadraceError, TransactionTimeout, UsageError
+from headrace.engines.postgresql.link import Link
+from headrace.engines.postgresql.transaction import Transaction
+from headrace.errors import (
+    EngineBusy,
+    EngineClosed,
+    HeadraceError,
+    OutcomeUnknown,
+    TransactionTimeout,
+    UsageError,
+)
 from headrace.record import State
-from headrace.testing.steps import claim_one, message, send, state
+from headrace.testing.steps import claim, claim_one, job_id, labels, message, send, state
 from headrace.write import Send, Settle, Settlement
 from tests.postgresql import Place
 
@@ -101,3 +110,79 @@ def test_closing_the_engine_ends_it(engine: PostgreSQLEngine) -> None:
         tx.commit().wait(WAIT)
     engine.open().wait(WAIT)
     assert state(engine, "a") is None
+
+
+def test_a_new_queue_is_there_for_all_before_the_transaction_ends(
+    engine: PostgreSQLEngine, rival: PostgreSQLEngine
+) -> None:
+    tx = engine.begin()
+    engine.apply(Send((message("a", queue="new"),)), tx).wait(10)
+    rival.apply(Send((message("b", queue="new"),))).wait(10)
+    assert [labels(claim(one, 5, queues=("new",))) for one in (rival, engine)] == [["b"], []]
+    tx.commit().wait(10)
+    assert labels(claim(rival, 5, queues=("new",))) == ["a"]
+
+
+def test_a_queue_that_is_gone_ends_the_transaction_with_an_error(
+    engine: PostgreSQLEngine, postgresql: Place
+) -> None:
+    engine.apply(Send((message("a"),)), tx := engine.begin()).wait(10)
+    tx.rollback().wait(10)
+    postgresql.empty()
+    tx = engine.begin()
+    with pytest.raises(EngineBusy, match="rolled back; try again"):
+        engine.apply(Send((message("a"),)), tx).wait(10)
+    tx = engine.begin()
+    engine.apply(Send((message("a"),)), tx).wait(10)
+    tx.commit().wait(10)
+    assert labels(claim(engine, 5)) == ["a"]
+
+
+@pytest.mark.parametrize("loss", ["before", "after"])
+def test_a_commit_whose_connection_is_lost_is_found_out(
+    engine: PostgreSQLEngine, monkeypatch: pytest.MonkeyPatch, loss: str
+) -> None:
+    tx = engine.begin()
+    assert isinstance(tx, Transaction)
+    engine.apply(Send((message("a"),)), tx).wait(WAIT)
+    assert tx._link is not None
+    lose(tx._link, monkeypatch, loss)
+    if loss == "before":
+        with pytest.raises(EngineBusy, match=r"before the commit .* nothing was written"):
+            tx.commit().wait(WAIT)
+    else:
+        tx.commit().wait(WAIT)
+    assert len(claim(engine)) == (loss == "after")
+
+
+def test_a_commit_that_cannot_be_found_out_is_unknown(
+    engine: PostgreSQLEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tx = engine.begin()
+    assert isinstance(tx, Transaction)
+    engine.apply(Send((message("a"),)), tx).wait(WAIT)
+    assert tx._link is not None
+    lose(tx._link, monkeypatch, "after")
+
+    def refuse() -> Link:
+        raise psycopg.OperationalError("connection refused")
+
+    tx._connect, tx._patience = refuse, 0.1
+    with pytest.raises(OutcomeUnknown) as unknown:
+        tx.commit().wait(WAIT)
+    assert list(unknown.value.job_ids) == [job_id("a")]
+
+
+def lose(link: Link, patch: pytest.MonkeyPatch, when: str) -> None:
+    """Lose a connection before its commit, or after it."""
+
+    def say(text: str) -> list[tuple[object, ...]]:
+        if text != "commit":
+            return said(text)
+        if when == "after":
+            said("commit")
+        link.raw.close()
+        raise psycopg.OperationalError("the connection is lost")
+
+    said = link.say
+    patch.setattr(link, "say", say)

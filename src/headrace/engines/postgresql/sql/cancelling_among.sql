@@ -1,1 +1,1 @@
-select seq, reason from headrace.cancelling where seq = any($1::text::bigint[])
+select seq, reason from headrace.cancelling where seq = any ((select $1::text::bigint[])::bigint[])

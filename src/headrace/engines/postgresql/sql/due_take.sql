@@ -1,6 +1,6 @@
 delete from headrace.scheduled where seq in (
   select seq from headrace.scheduled
-  where seq = any($1::text::bigint[]) and run_at <= $2::float8
+  where seq = any ((select $1::text::bigint[])::bigint[]) and run_at <= $2::float8
   order by seq for update skip locked
 )
 returning seq

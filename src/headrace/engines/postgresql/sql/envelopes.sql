@@ -1,1 +1,1 @@
-select seq, queue, envelope from headrace.job where seq = any($1::text::bigint[])
+select seq, queue, envelope from headrace.job where seq = any ((select $1::text::bigint[])::bigint[])

@@ -1,1 +1,1 @@
-select seq from headrace.expiry where seq = any($1::text::bigint[])
+select seq from headrace.expiry where seq = any ((select $1::text::bigint[])::bigint[])

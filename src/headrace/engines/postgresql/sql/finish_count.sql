@@ -1,3 +1,3 @@
 insert into headrace.flow (queue, jobs, bytes, drained)
 select queue, -count(*), -sum(size), count(*)
-from headrace.job where seq = any($1::text::bigint[]) group by queue
+from headrace.job where seq = any ((select $1::text::bigint[])::bigint[]) group by queue

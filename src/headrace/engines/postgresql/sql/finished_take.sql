@@ -1,3 +1,3 @@
 -- Waits for a rival that redrives or deletes one of them, and then does not find it.
-delete from headrace.finished where seq = any($1::text::bigint[]) and state = any($2::text::text[])
+delete from headrace.finished where seq = any ((select $1::text::bigint[])::bigint[]) and state = any ((select $2::text::text[])::text[])
 returning seq, attempt

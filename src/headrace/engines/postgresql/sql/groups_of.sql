@@ -1,1 +1,1 @@
-select distinct queue, order_key from headrace.ordered where seq = any($1::text::bigint[])
+select distinct queue, order_key from headrace.ordered where seq = any ((select $1::text::bigint[])::bigint[])

@@ -1,2 +1,2 @@
 select seq, number, ended_at, counted, failure from headrace.history
-where seq = any($1::text::bigint[]) order by seq, step
+where seq = any ((select $1::text::bigint[])::bigint[]) order by seq, step

@@ -1,5 +1,5 @@
 delete from headrace.history past
-where past.seq = any($1::text::bigint[]) and past.step > $2::integer
+where past.seq = any ((select $1::text::bigint[])::bigint[]) and past.step > $2::integer
   and past.step <= (
     select max(step) from headrace.history newest where newest.seq = past.seq
   ) - $3::integer

@@ -1,1 +1,1 @@
-select id::text from headrace.job where id = any($1::text::uuid[]) and seq < $2::bigint limit 1
+select id::text from headrace.job where id = any ((select $1::text::uuid[])::uuid[]) and seq < $2::bigint limit 1

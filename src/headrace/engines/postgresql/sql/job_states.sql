@@ -9,4 +9,4 @@ from headrace.job job
 left join headrace.finished finished using (seq)
 left join headrace.running running using (seq)
 left join headrace.scheduled scheduled using (seq)
-where job.id = any($1::text::uuid[])
+where job.id = any ((select $1::text::uuid[])::uuid[])

@@ -1,2 +1,2 @@
 select seq, retention from headrace.job
-where seq = any($1::text::bigint[]) and retention is not null
+where seq = any ((select $1::text::bigint[])::bigint[]) and retention is not null

@@ -1,1 +1,1 @@
-delete from headrace.running where seq = any($1::text::bigint[])
+delete from headrace.running where seq = any ((select $1::text::bigint[])::bigint[])

@@ -3,7 +3,7 @@ select running.seq, running.claim, job.id::text, coalesce(tally.attempts, 0),
 from headrace.running running
 join headrace.job job using (seq)
 left join headrace.tally tally using (seq)
-where running.seq = any($1::text::bigint[])
+where running.seq = any ((select $1::text::bigint[])::bigint[])
   and running.claim >= $2::text || '.' and running.claim < $2::text || '/'
   and length(running.claim) = $3::integer
 order by running.seq

@@ -4,6 +4,6 @@ select running.seq, running.claim, job.id::text, coalesce(tally.attempts, 0),
 from headrace.running running
 join headrace.job job using (seq)
 left join headrace.tally tally using (seq)
-where running.seq = any($1::text::bigint[]) and running.lease_until < $2::float8
+where running.seq = any ((select $1::text::bigint[])::bigint[]) and running.lease_until < $2::float8
 order by running.seq
 for update of running skip locked

@@ -1,1 +1,1 @@
-select seq from headrace.running where seq = any($1::text::bigint[]) order by seq for update
+select seq from headrace.running where seq = any ((select $1::text::bigint[])::bigint[]) order by seq for update

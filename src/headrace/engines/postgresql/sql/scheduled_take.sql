@@ -1,1 +1,1 @@
-delete from headrace.scheduled where seq = any($1::text::bigint[]) returning seq, run_at
+delete from headrace.scheduled where seq = any ((select $1::text::bigint[])::bigint[]) returning seq, run_at

@@ -1,1 +1,1 @@
-delete from headrace.tally where seq = any($1::text::bigint[])
+delete from headrace.tally where seq = any ((select $1::text::bigint[])::bigint[])
