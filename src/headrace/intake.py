@@ -10,6 +10,7 @@ from headrace.engine import Engine
 from headrace.errors import OutcomeUnknown, QueueFull, UsageError
 from headrace.ids import Ids
 from headrace.job import Job
+from headrace.message import Message
 from headrace.reply import Reply
 from headrace.task import Call
 from headrace.watcher import Watcher
@@ -50,11 +51,12 @@ class Intake:
             UsageError: the engine cannot join that transaction.
         """
         adopted = None if tx is None else self.engine.adopt(tx)
-        watcher, ids = self.watcher, self.ids.job_ids(len(calls))
-        named = list(zip(ids, calls, strict=True))
-        messages = tuple([call.message(job_id) for job_id, call in named])
-        jobs: Jobs = [Job(job_id, watcher, call.task.returns) for job_id, call in named]
-        return self.engine.apply(Send(messages), adopted), jobs
+        messages: list[Message] = []
+        jobs: Jobs = []
+        for call, job_id in zip(calls, self.ids.job_ids(len(calls)), strict=True):
+            messages.append(call.message(job_id))
+            jobs.append(Job(job_id, self.watcher, call.task.returns))
+        return self.engine.apply(Send(tuple(messages)), adopted), jobs
 
 
 class Submission:
@@ -80,7 +82,7 @@ class Submission:
                 joined[id(named)] = named
         if len(joined) > 1:
             raise UsageError("the calls name several transactions; submit them one by one")
-        self.tx = next(map(_inner, joined.values()), None)
+        self.tx = _inner(*joined.values()) if joined else None
         self._until: float | None = None
 
     def pause(self, full: QueueFull, intake: Intake) -> float:
