@@ -117,7 +117,7 @@ def _accept(
     try:
         yield do(
             "send_jobs", texts([e.decode() for e in envelopes]), queue, now,
-            ids, width, task, any([message.priority for message in batch]),
+            ids, width, task, any(m.priority for m in batch),
         )  # fmt: skip
     except Violated as violated:
         raise (yield from _taken_id(batch)) or violated from violated
