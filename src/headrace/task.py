@@ -151,7 +151,7 @@ class Task(Generic[P, R_co, F_co]):
         return Call(self, body)
 
 
-class Call(msgspec.Struct, Generic[R_co], frozen=True, gc=False):
+class Call(msgspec.Struct, Generic[R_co], frozen=True):
     """A task with its arguments, checked and encoded, but not yet submitted.
 
     Attributes:
