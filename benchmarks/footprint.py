@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import psutil
 
@@ -23,7 +24,7 @@ IMPORTS = 9
 TIMED_IMPORT = """
 import time
 start = time.perf_counter()
-import headrace
+from headrace import App
 print(time.perf_counter() - start)
 """
 
@@ -38,9 +39,9 @@ def measure(plan: Plan, _ceiling: Ceiling) -> Iterator[Figure]:
         + " + ".join(f"{size:.0f}" for size in sizes),
         met=max(sizes) <= MEMORY_MB,
     )
-    milliseconds = statistics.median(import_seconds() for _ in range(IMPORTS)) * 1e3
+    milliseconds = statistics.median(import_times()) * 1e3
     yield Figure(
-        what="import headrace, in a new interpreter",
+        what="from headrace import App, in a new interpreter",
         target=f"<= {IMPORT_MS} ms",
         measured=f"{milliseconds:.0f} ms",
         met=milliseconds <= IMPORT_MS,
@@ -60,12 +61,20 @@ def idle_sizes(seconds: float) -> list[float]:
             return [each.memory_info().rss / 1e6 for each in every]
 
 
-def import_seconds() -> float:
-    """Return how long the import takes in a fresh interpreter, its files being cached."""
+def import_times() -> list[float]:
+    """Return the seconds that the import takes in fresh interpreters, all files being compiled."""
+    with tempfile.TemporaryDirectory() as folder:
+        # Whoever works on the sources may well have turned off what a user has.
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
+        return [import_seconds(environment(compiled)) for _ in range(IMPORTS + 1)][1:]
+
+
+def import_seconds(env: Mapping[str, str]) -> float:
+    """Return how long the import takes in a fresh interpreter."""
     done = subprocess.run(
         [sys.executable, "-c", TIMED_IMPORT],
         cwd=REPOSITORY,
-        env=environment({}),
+        env=env,
         stdout=subprocess.PIPE,
         check=True,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
-from headrace.callers import answer, in_thread, pause, refuse_on_loop
+from headrace.callers import Patience, answer, in_thread, pause, refuse_on_loop
 from headrace.clock import Clock, SystemClock
 from headrace.codec import Returns
 from headrace.config import load
@@ -76,6 +76,7 @@ class App:
         self.registry = Registry()
         self.task = Declaration(self.registry, self, self.config)
         self._connection: Connection | Borrowed = Connection(self.config, self.clock, self.ids)
+        self._patience = Patience(self.config.deadline)
         self._lock = threading.Lock()
         self._intake: Intake | None = None
 
@@ -185,7 +186,7 @@ class App:
         while submission.calls:
             reply, jobs = intake.send(submission.calls, submission.tx)
             try:
-                await answer(reply, self.config.deadline)
+                await self._patience.answer(reply)
             except QueueFull as full:
                 await pause(submission.pause(full, intake))
             except Unanswered as error:

@@ -27,6 +27,8 @@ from headrace.write import (
 
 def topics_of(writes: Sequence[Write[Any]]) -> tuple[Topic, ...]:
     """Return what others may want to look at after writes, each topic once."""
+    if len(writes) == 1:  # as nearly always
+        return _topics(writes[0])
     return tuple(dict.fromkeys(topic for write in writes for topic in _topics(write)))
 
 

@@ -7,6 +7,7 @@ what it is to be.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -112,6 +113,9 @@ def _work(work: order.Work, channel: Channel) -> tuple[int, bool]:
     except KeyboardInterrupt:
         return Exit.CLEAN, True  # it is told to end, and has not begun
     journal.begin(app.config)
+    # What the program has imported stays. The collector of cycles would look through it time and
+    # again, while every job waits.
+    gc.freeze()
     return Node(app, work).run(channel)
 
 

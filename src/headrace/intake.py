@@ -67,11 +67,12 @@ class Intake:
             UsageError: the engine cannot join that transaction.
         """
         adopted = None if tx is None else self.engine.adopt(tx)
-        watcher, ids = self.watcher, self.ids.job_ids(len(calls))
-        named = list(zip(ids, calls, strict=True))
-        messages = tuple([call.message(job_id) for job_id, call in named])
-        jobs: Jobs = [Job(job_id, watcher, call.task.returns) for job_id, call in named]
-        telemetry = self.telemetry
+        named: list[Message] = []
+        jobs: Jobs = []
+        for call, job_id in zip(calls, self.ids.job_ids(len(calls)), strict=True):
+            named.append(call.message(job_id))
+            jobs.append(Job(job_id, self.watcher, call.task.returns))
+        messages, telemetry = tuple(named), self.telemetry
         if not (telemetry.heard or telemetry.tracer or origin()):  # nobody would know of it
             return self._write(messages, adopted), jobs
         parcel = self.pack(messages)
@@ -181,7 +182,7 @@ class Submission:
                 joined[id(named)] = named
         if len(joined) > 1:
             raise UsageError("the calls name several transactions; submit them one by one")
-        self.tx = next(map(_inner, joined.values()), None)
+        self.tx = _inner(*joined.values()) if joined else None
         self._until: float | None = None
 
     def pause(self, full: QueueFull, intake: Intake) -> float:

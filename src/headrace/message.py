@@ -60,7 +60,12 @@ class Retention(
 
 
 class Message(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,  # texts and numbers make no cycles, and there may be very many
 ):
     """The envelope of a job.
 

@@ -77,7 +77,7 @@ class Pool(Protocol[RunT]):
         Args:
             performer: performs the runs.
             hungry: called from any thread when half of what the last `submit` left waiting has
-                begun, and whenever a run ends and none waits. It must return at once.
+                begun, and whenever runs end and none waits. It must return at once.
         """
         ...
 

@@ -44,8 +44,9 @@ class Reply(Generic[T]):
         self._done = False
         self._value: T | None = None
         self._error: BaseException | None = None
-        self._listeners: list[Listener] = []
-        self._futures: list[asyncio.Future[None]] = []
+        # Tuples: most replies have one waiter, and empty ones cost nothing.
+        self._listeners: tuple[Listener, ...] = ()
+        self._futures: tuple[asyncio.Future[None], ...] = ()
 
     @classmethod
     def of(cls, value: T) -> Reply[T]:
@@ -86,7 +87,7 @@ class Reply(Generic[T]):
         """
         with self._lock:
             if not self._done:
-                self._listeners.append(listener)
+                self._listeners += (listener,)
                 return
         _tell(listener, self)
 
@@ -130,7 +131,7 @@ class Reply(Generic[T]):
             with self._lock:
                 pending = not self._done
                 if pending:
-                    self._futures.append(future)
+                    self._futures += (future,)
             if pending:
                 yield from future
         return self._result()

@@ -50,7 +50,7 @@ class Send(Write[Sent], frozen=True):
 # Leases -------------------------------------------------------------------------------------------
 
 
-class Lease(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Lease(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A worker's time-limited right to run a job.
 
     Attributes:
@@ -94,7 +94,7 @@ class Extend(Write[Extended], frozen=True):
     seconds: float
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What becomes of one run.
 
     Attributes:

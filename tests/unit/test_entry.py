@@ -19,7 +19,7 @@ from tests.unit.waiting import until
 from tests.unit.worker.stage import lease
 
 PROGRAM = """
-import os, signal, time
+import gc, os, signal, time
 from headrace import App, Context
 
 app = App("sqlite:///jobs.db", poll=0.05, grace=5.0)
@@ -153,6 +153,17 @@ def test_a_child_can_be_a_worker(app: App, spawn: Spawn) -> None:
     child.channel.send(STOP)
     assert child.channel.receive() == farewell(0)
     assert child.wait(60) == 0
+
+
+def test_what_a_worker_has_imported_is_not_looked_through_again(app: App, spawn: Spawn) -> None:
+    @app.task
+    def frozen() -> int:
+        return -1
+
+    with Path("program.py").open("a") as program:
+        program.write("@app.task\ndef frozen() -> int:\n    return gc.get_freeze_count()\n")
+    spawn(Work(target="program.py", holder=app.ids.nonce()))
+    assert frozen.submit().result(60) > 10_000
 
 
 def test_a_worker_ends_in_order_when_its_supervisor_is_gone(app: App, spawn: Spawn) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import functools
 import logging
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -17,6 +20,12 @@ RunT = TypeVar("RunT", bound=Hashable)
 _log = logging.getLogger("headrace")
 
 _STOP_SECONDS = 2.0
+
+if sys.version_info >= (3, 12):
+    # Its first step at once: a run that never waits costs the loop nothing.
+    _start = functools.partial(asyncio.Task, eager_start=True)
+else:
+    _start = asyncio.Task
 
 
 class TaskPool(Generic[RunT]):
@@ -35,6 +44,7 @@ class TaskPool(Generic[RunT]):
         self._running: dict[RunT, asyncio.Task[None]] = {}
         self._low = 0
         self._told = True
+        self._called = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -102,14 +112,23 @@ class TaskPool(Generic[RunT]):
 
     def _begin(self) -> None:
         """Fill the free slots."""
-        waiting, running, loop = self._waiting, self._running, asyncio.get_running_loop()
-        while waiting and len(running) < self.slots and not self._stopping.is_set():
+        self._called = False
+        begun = 0
+        while self._waiting and len(self._running) < self.slots and not self._stopping.is_set():
+            if begun == self.slots:  # all of them have ended at once: others have their turn
+                self._begin_soon()
+                break
             try:
-                run = waiting.popleft()
+                run = self._waiting.popleft()
             except IndexError:  # withdrawn at this very moment
-                return
-            running[run] = loop.create_task(self._perform(run))
-        if not waiting or (not self._told and len(waiting) <= self._low):
+                break
+            # A context of its own: what a run puts into context variables ends with it.
+            task = _start(self._perform(run), loop=self._loop, context=contextvars.Context())
+            if not task.done():
+                self._running[run] = task
+            begun += 1
+        waiting = len(self._waiting)
+        if not waiting or (not self._told and waiting <= self._low):
             self._told = True
             self._hungry()
 
@@ -117,8 +136,14 @@ class TaskPool(Generic[RunT]):
         try:
             await self._performer.perform_async(run)
         finally:
-            del self._running[run]
-            self._begin()
+            if self._running.pop(run, None) is not None:
+                self._begin_soon()
+
+    def _begin_soon(self) -> None:
+        """Fill the free slots once in this turn of the loop, however many runs end in it."""
+        if not self._called:
+            self._called = True
+            asyncio.get_running_loop().call_soon(self._begin, context=contextvars.Context())
 
     def _cancel(self, run: RunT) -> None:
         task = self._running.get(run)

@@ -35,7 +35,8 @@ class _Seat(Generic[RunT]):
         self.run: RunT | None = None
         self.ended = 0
         self.seen = 0  # the tender's: `ended` when it last looked
-        self.rest = threading.Semaphore(0)
+        self.gate = threading.Lock()  # held, except for the moment in which a rest is ended
+        self.gate.acquire()
         self.thread: threading.Thread | None = None
 
 
@@ -83,8 +84,9 @@ class ThreadPool(Generic[RunT]):
         self._low = len(self._waiting) // 2
         self._told = False
         with self._mutex:
-            self._wake(max(1, min(len(runs), self._awake_limit - self._awake)))
-        self._work_waits.set()
+            woken = self._wake(max(1, min(len(runs), self._awake_limit - self._awake)))
+        if woken < len(runs):  # or else nothing waits, and the tender would be in the way
+            self._work_waits.set()
 
     def withdraw(self) -> list[RunT]:
         """Take back the runs that have not begun."""
@@ -142,7 +144,7 @@ class ThreadPool(Generic[RunT]):
             if self._waiting and self._awake <= self._awake_limit:
                 return True
             self._resting.append(seat)
-        seat.rest.acquire()
+        seat.gate.acquire()
         return not self._stopping
 
     # How many threads are awake -------------------------------------------------------------------
@@ -151,16 +153,17 @@ class ThreadPool(Generic[RunT]):
     def _awake(self) -> int:
         return len(self._seats) - len(self._resting)
 
-    def _wake(self, count: int) -> None:
-        """Wake resting threads, or make new ones. The caller holds the lock."""
-        for _ in range(count):
+    def _wake(self, count: int) -> int:
+        """Wake resting threads, or make new ones; return how many. The caller holds the lock."""
+        for woken in range(count):
             if self._resting:
                 # The last to rest first: the others are not needed, and may stay asleep.
-                self._resting.pop().rest.release()
+                self._resting.pop().gate.release()
             elif len(self._seats) < self.slots and not self._stopping:
                 self._add_seat()
             else:
-                return
+                return woken
+        return count
 
     def _add_seat(self) -> None:
         seat: _Seat[RunT] = _Seat()

@@ -115,13 +115,44 @@ def test_context_variables_do_not_leak_from_run_to_run(case: Case) -> None:
     seen: list[str] = []
     variable: ContextVar[str] = ContextVar("variable", default="clean")
 
-    async def look() -> None:
-        seen.append(variable.get())
-        variable.set("dirty")
+    def looker() -> Run:
+        async def look() -> None:
+            seen.append(variable.get())
+            variable.set("dirty")
+            await asyncio.sleep(0)
 
-    case.pool.submit([look for _ in range(5)])
-    until(lambda: len(seen) == 5, "all runs")
+        return look
+
+    case.pool.submit([looker() for _ in range(9)])  # so that some follow others
+    until(lambda: len(seen) == 9, "all runs")
     assert set(seen) == {"clean"}
+
+
+def test_a_run_is_a_task_from_its_first_step(case: Case) -> None:
+    tasks: list[asyncio.Task[Any] | None] = []
+
+    async def hurry() -> None:
+        tasks.append(asyncio.current_task())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001):
+                await asyncio.sleep(3600)
+        tasks.append(asyncio.current_task())
+
+    case.pool.submit([hurry])
+    until(lambda: case.actor.ended, "it to end")
+    assert tasks[0] is not None
+    assert tasks[0] is tasks[1]
+
+
+def test_runs_that_never_wait_leave_others_their_turn(case: Case) -> None:
+    begun: list[int] = []
+
+    async def first() -> None:
+        asyncio.get_running_loop().call_soon(lambda: begun.append(len(case.actor.begun)))
+
+    case.pool.submit([first, *(nothing() for _ in range(99))])
+    until(lambda: len(case.actor.ended) == 100, "all runs")
+    assert begun[0] <= 2 * case.pool.slots
 
 
 def test_a_stop_ends_what_runs_left_behind() -> None:

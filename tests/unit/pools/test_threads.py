@@ -71,6 +71,15 @@ def test_a_run_that_blocks_holds_up_no_other(case: Case) -> None:
     assert set(case.actor.ended) == set(quick)
 
 
+def test_the_tender_is_woken_only_when_something_waits(case: Case) -> None:
+    for number in range(1, 5):
+        case.pool.submit([case.block()])
+        until(partial(is_running, case.pool, number), "it to begin")
+        assert not case.pool._work_waits.is_set()
+    case.pool.submit([case.block()])
+    assert case.pool._work_waits.is_set()
+
+
 def test_one_more_run_begins_at_once_beside_those_that_block(case: Case) -> None:
     # Whoever wakes a thread here is `submit`, not the tender.
     case.pool._look = lambda: None  # type: ignore[method-assign] # blind it

@@ -40,6 +40,7 @@ from headrace.engines.sqlite.writer import Request
 from headrace.engines.sqlite.writes import plan_of, takes_on
 from headrace.errors import EngineClosed, Unsupported, UsageError
 from headrace.ids import Ids
+from headrace.message import Message
 from headrace.record import Filter, IdPage, Page, QueueStatus, Record, State
 from headrace.reply import Reply
 from headrace.write import Lease, Send, Write
@@ -183,35 +184,15 @@ class SQLiteEngine:
         """Commit one write."""
         if tx is not None:
             return self._commit_in(tx, [write]).map(lambda answers: answers[0])
-        small = isinstance(write, Send) and len(write.messages) <= _JOINED_SEND_LIMIT
-        joins = small and all(m.unique_key is None for m in write.messages)  # type: ignore[attr-defined] # it is a Send
         return self._put(
-            Request(
-                plan=lambda: plan_of(write, self._clock),
-                reply=Reply(),
-                messages=write.messages if joins else (),  # type: ignore[attr-defined] # it is a Send
-                ids=lambda: ids_of([write]),
-                topics=topics_of([write]),
-                accepts=takes_on([write]),
-                ends=not takes_on([write]),
-            )
+            _request((write,), lambda: plan_of(write, self._clock), messages=_joined(write))
         )
 
     def commit(self, writes: Sequence[Write[Any]], tx: Tx | None = None) -> Reply[tuple[Any, ...]]:
         """Commit several writes, all or none."""
         if tx is not None:
             return self._commit_in(tx, writes)
-        accepts = takes_on(writes)
-        return self._put(
-            Request(
-                plan=lambda: self._all(writes),
-                reply=Reply(),
-                ids=lambda: ids_of(writes),
-                topics=topics_of(writes),
-                accepts=accepts,
-                ends=not accepts,
-            )
-        )
+        return self._put(_request(writes, lambda: self._all(writes)))
 
     def _all(self, writes: Sequence[Write[Any]]) -> Plan[tuple[Any, ...]]:
         answers: list[Any] = []
@@ -348,6 +329,29 @@ class SQLiteEngine:
     def backup(self, target: Path) -> Reply[None]:
         """Copy a snapshot to a new file while everything goes on."""
         return _in_thread(lambda: inspecting.backup(self._database, target))
+
+
+def _request(
+    writes: Sequence[Write[Any]], plan: Callable[[], Plan[Any]], messages: tuple[Message, ...] = ()
+) -> Request:
+    accepts = takes_on(writes)
+    return Request(
+        plan=plan,
+        reply=Reply(),
+        writes=writes,
+        messages=messages,
+        topics=topics_of(writes),
+        accepts=accepts,
+        ends=not accepts,
+    )
+
+
+def _joined(write: Write[Any]) -> tuple[Message, ...]:
+    """Return the messages of a small send: such ones are written as one. Of all else, none."""
+    if not isinstance(write, Send) or len(write.messages) > _JOINED_SEND_LIMIT:
+        return ()
+    keyed = [message for message in write.messages if message.unique_key is not None]
+    return () if keyed else write.messages
 
 
 def _in_thread(work: Callable[[], None]) -> Reply[None]:

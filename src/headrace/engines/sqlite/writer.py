@@ -15,6 +15,7 @@ import apsw
 import msgspec
 
 from headrace.clock import SystemClock
+from headrace.concerns import ids_of
 from headrace.engine import Topic
 from headrace.engines.sqlite.database import read_number, roll_back
 from headrace.engines.sqlite.plan import Plan, run
@@ -30,6 +31,7 @@ from headrace.errors import (
 )
 from headrace.message import Message
 from headrace.reply import Reply, resolve_all
+from headrace.write import Write
 
 _GROUP_LIMIT = 4096
 _BUSY_SECONDS = 20.0
@@ -60,8 +62,8 @@ class Request(msgspec.Struct, kw_only=True, eq=False):
     Attributes:
         plan: makes the plan; anew, when a transaction has to be repeated.
         reply: who waits for the answer.
+        writes: what it writes, as far as its caller said so.
         messages: new jobs, if it is about nothing else: such requests are written as one.
-        ids: the jobs it is about, for `OutcomeUnknown`.
         topics: what to hint at when it is committed.
         queues: where it wants jobs from.
         accepts: whether it takes on new work, which must not use up the storage reserve.
@@ -71,8 +73,8 @@ class Request(msgspec.Struct, kw_only=True, eq=False):
 
     plan: Callable[[], Plan[Any]]
     reply: Reply[Any]
+    writes: Sequence[Write[Any]] = ()
     messages: tuple[Message, ...] = ()
-    ids: Callable[[], Sequence[str]] = tuple
     topics: tuple[Topic, ...] = ()
     queues: tuple[str, ...] = ()
     accepts: bool = False
@@ -406,7 +408,7 @@ class Writer:
             roll_back(connection)
             raise
         except (apsw.Error, OSError) as error:
-            ids = [job_id for request in group for job_id in request.ids()]
+            ids = [job_id for request in group for job_id in ids_of(request.writes)]
             raise OutcomeUnknown(
                 f"the commit of {len(ids)} jobs failed in a way that leaves open whether it"
                 f" happened ({error}): reopen, and ask `app.job(id)` for each",
@@ -466,7 +468,7 @@ class Writer:
 def _own(error: HeadraceError, request: Request) -> HeadraceError:
     """Each caller is told of the unknown outcome of its own jobs."""
     if isinstance(error, OutcomeUnknown):
-        return OutcomeUnknown(str(error), request.ids())
+        return OutcomeUnknown(str(error), ids_of(request.writes))
     return error
 
 
