@@ -2,7 +2,7 @@
 
 A look asks for the states of all watched jobs at once, and only for the records of those that
 changed. It is taken after a hint of the engine, or when none came for a while, and all looks
-together take a fifth of the time at most, however long each is.
+together take a fifth of the time, unless that would leave who waits without news for a second.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ POLL_SECONDS = 0.5
 _GENTLY_SECONDS = 0.05
 _REST_SECONDS = 0.002
 _REST_FACTOR = 4
+_LONGEST_REST_SECONDS = 1.0
 _JITTER = 0.25
 _FEW = 64
 _CHUNK = 2000
@@ -70,6 +71,7 @@ class Feed:
         self._due: set[Topic] = set()
         self._hinted: set[Topic] = set()
         self._swept = 0
+        self._took = 0.0
         self._turn: Iterable[str] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -222,7 +224,9 @@ class Feed:
 
     async def _rest(self, took: float) -> None:
         """Let others have the engine; then wait for a hint, or until it is time to look anyway."""
-        await asyncio.sleep(max(_REST_SECONDS, _REST_FACTOR * took))
+        usual, self._took = min(took, self._took), took  # one look may be slow by accident
+        rest = min(_REST_FACTOR * usual, _LONGEST_REST_SECONDS)
+        await asyncio.sleep(max(rest, _REST_SECONDS))
         spread = 1 + _JITTER * (2 * self._desk.app.ids.fraction() - 1)
         try:
             async with asyncio.timeout(POLL_SECONDS * spread):
