@@ -28,7 +28,9 @@ def page() -> Iterator[io.StringIO]:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
     log.addHandler(handler)
+    log.propagate = False  # a report of the tests cannot hold every character
     yield stream
+    log.propagate = True
     log.removeHandler(handler)
 
 
