@@ -6,6 +6,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from headrace.json_form import writable
+
 pytest_plugins = ["pytester"]
 
 # A slow machine is not a bug: neither a deadline nor a slow generator may fail a test.
@@ -20,6 +22,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     """Fail a test that skips in CI for want of something that CI must provide."""
     report = yield
     _refuse_skip(report)
+    # Between the processes that run the tests, a report travels as UTF-8.
+    report.sections = [(name, writable(text)) for name, text in report.sections]
     return report
 
 
