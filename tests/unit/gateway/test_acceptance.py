@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from headrace.app import App
-from headrace.engine import Tx
+from headrace.engine import Engine, Tx
 from headrace.errors import Conflict, DuplicateJob, OutcomeUnknown, QueueFull
 from headrace.gateway.acceptance import Receipt, accept
 from headrace.gateway.caller import ANONYMOUS
@@ -86,15 +86,16 @@ def test_those_who_are_turned_away_do_not_come_back_together(app: App, desk: Des
 
 
 def test_whatever_else_belongs_to_it_is_in_the_same_commit(app: App, desk: Desk) -> None:
-    def further(messages: Sequence[Message]) -> Sequence[Write[Any]]:
+    def further(_: Engine, messages: Sequence[Message]) -> Sequence[Write[Any]]:
         return [Put("x", messages[0].id.encode(), expect=0)]
 
-    receipt = accepted(desk, draft(app), further=further)
+    app.companions.append(further)
+    receipt = accepted(desk, draft(app))
     entry = app.engine.load(["x"]).wait(5).get("x")
     assert entry is not None
     assert entry.value.decode() == receipt.jobs[0]
     with pytest.raises(Conflict):
-        accepted(desk, draft(app), claim=CLAIM, further=further)
+        accepted(desk, draft(app), claim=CLAIM)
     assert count(app) == 1
 
 
