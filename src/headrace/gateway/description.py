@@ -12,8 +12,8 @@ from typing import Any, get_args
 import msgspec
 from msgspec.structs import fields
 
-from headrace.gateway.options import Wishes
-from headrace.gateway.registration import Signature, Terms
+from headrace.gateway.handover.options import Wishes
+from headrace.gateway.webhooks.registration import Signature, Terms
 from headrace.json_form import schemas
 from headrace.registry import AnyTask
 

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from headrace import App
 from headrace.gateway import Caller, Gateway, Settings
 from headrace.gateway.caller import SCOPES, SHARED
-from headrace.gateway.keys import create
+from headrace.gateway.door.keys import create
 from headrace.gateway.problem import Problem
 from tests.unit.gateway.asking import Asker
 
