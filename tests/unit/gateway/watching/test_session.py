@@ -297,7 +297,10 @@ def test_a_client_that_never_reads_is_cut_off(
         raw.socket.close()
 
 
-def test_a_client_that_reads_too_late_is_told_where_to_go_on(app: App, server: Server) -> None:
+def test_a_client_that_reads_too_late_is_told_where_to_go_on(
+    app: App, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_PATIENCE_SECONDS", 60.0)
     raw = Raw(server)
     raw.send(1, b'{"op": "subscribe", "queues": ["default"]}')
     until(lambda: server.gateway._feed._newcomers.wanted, "the subscription")
