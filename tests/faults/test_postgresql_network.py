@@ -19,7 +19,8 @@ from tests.faults.plants import planted
 from tests.faults.remote import ends_of, over
 from tests.postgresql import Place, some_place
 
-COMMIT = b"commit"
+COMMIT = rb"commit[;\0]"
+"""What is found in the request that commits, and not in one that names a setting."""
 CONNECT = "connect_timeout=2"
 CLAIM = b"do update set written_at"
 """What is found in the request that claims a receipt."""
