@@ -15,9 +15,10 @@ from tests.postgresql import some_place
 
 FILES = sorted(Path(plan._SQL).glob("*.sql"))
 
-THROUGH = frozenset(
-    ["cancelling", "entry", "expiry", "finished", "flow", "front", "history", "ordered", "ready", "receipt", "running", "scheduled", "tally", "unique_key"]
-)
+THROUGH = {
+    *("cancelling", "entry", "expiry", "finished", "flow", "front", "history", "ordered"),
+    *("ready", "receipt", "running", "scheduled", "tally", "unique_key"),
+}
 """Tables that rows only pass through: what is gone stays while somebody holds a snapshot."""
 
 # What is read from end to end all the same, and why.
