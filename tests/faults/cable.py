@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -85,7 +86,7 @@ class Cable:
         """Cut the connection at the next request with this text in it; after those named before.
 
         Args:
-            text: to be found in one part.
+            text: a regular expression, to be found in one part.
             answer: let the request pass, and cut in place of its answer.
         """
         with self._changed:
@@ -206,7 +207,7 @@ class Cable:
     def _dooms(self, line: _Line, request: bytes) -> bool:
         """Return whether a request is lost; note whether its answer is to be."""
         with self._changed:
-            if not self._doomed or self._doomed[0][0] not in request:
+            if not self._doomed or not re.search(self._doomed[0][0], request):
                 return False
             _, line.doomed = self._doomed.pop(0)
             self.lost += 1

@@ -58,7 +58,7 @@ class Load:
 
     def work_off(self) -> None:
         """Claim and settle what is there, until there is nothing."""
-        while self._work():
+        while self._work(limit=200):
             pass
 
     def _repeat(self, call: Callable[[], object]) -> None:
@@ -76,8 +76,8 @@ class Load:
         self.moments |= dict.fromkeys(ids, time.monotonic())
         self.accepted += ids
 
-    def _work(self) -> bool:
-        reply = self._engine.lease(["default"], limit=4, seconds=60, holder=self._ids.nonce())
+    def _work(self, limit: int = 4) -> bool:
+        reply = self._engine.lease(["default"], limit=limit, seconds=60, holder=self._ids.nonce())
         leases = reply.wait(PATIENCE)
         for lease in leases:
             self.leases[lease.job_id].append(lease)

@@ -130,7 +130,7 @@ class Story:
     """
 
     def __init__(
-        self, hosts: Sequence[Host], patience: float = PATIENCE, long: float = 1.6 * LEASE
+        self, hosts: Sequence[Host], patience: float = PATIENCE, long: float = 1.3 * LEASE
     ) -> None:
         self._hosts = hosts
         self._patience = patience

@@ -76,7 +76,7 @@ def test_a_move_is_killed_at_some_commits(
     """Every commit is some pair's."""
     with works_of(tmp_path, source, target) as works:
         works.worker("b")
-        assert kill_at(works, "after", range(first, 8, 3)) >= 2
+        assert kill_at(works, "after", range(first, 7, 3)) >= 2
         assert judge(works) == []
 
 

@@ -17,27 +17,24 @@ from headrace.write import Send
 from tests.faults.cable import Cable, cable
 from tests.faults.plants import planted
 from tests.faults.remote import ends_of, over
-from tests.postgresql import Place, some_place
+from tests.postgresql import Place, postgresql, postgresql_place
 
-COMMIT = b"commit"
+__all__ = ["postgresql", "postgresql_place"]
+
+COMMIT = rb"commit[;\0]"
+"""What is found in the request that commits, and not in one that names a setting."""
 CONNECT = "connect_timeout=2"
 CLAIM = b"do update set written_at"
 """What is found in the request that claims a receipt."""
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    with some_place() as place:
-        yield place
 
 
 # One engine ---------------------------------------------------------------------------------------
 
 
 @contextmanager
-def linked(place: Place, deadline: float = 20.0) -> Iterator[tuple[PostgreSQLEngine, Cable]]:
-    with cable(*ends_of(place.url)) as line:
-        url = f"{over(line, place.url)}&{CONNECT}"
+def linked(postgresql: Place, deadline: float = 20.0) -> Iterator[tuple[PostgreSQLEngine, Cable]]:
+    with cable(*ends_of(postgresql.url)) as line:
+        url = f"{over(line, postgresql.url)}&{CONNECT}"
         engine = PostgreSQLEngine(url, poll=0.1, deadline=deadline, allow_unsafe_server=True)
         engine.open().wait(10)
         send(engine, "first")  # its connection stands
@@ -51,9 +48,9 @@ def linked(place: Place, deadline: float = 20.0) -> Iterator[tuple[PostgreSQLEng
 Loss = tuple[bytes, bool]
 
 
-def losing(place: Place, *words: Loss) -> int:
+def losing(postgresql: Place, *words: Loss) -> int:
     """Send a job while requests with these words are lost, or (True) their answers; count jobs."""
-    with linked(place) as (engine, line):
+    with linked(postgresql) as (engine, line):
         for text, answer in words:
             line.lose(text, answer=answer)
         send(engine, "a")
@@ -64,13 +61,13 @@ def losing(place: Place, *words: Loss) -> int:
 @pytest.mark.parametrize("commit", [(COMMIT, False), (COMMIT, True)])
 @pytest.mark.parametrize("enquiry", [[], [(CLAIM, False)], [(CLAIM, True)]])
 def test_a_send_happens_once_whatever_was_lost(
-    place: Place, commit: Loss, enquiry: list[Loss]
+    postgresql: Place, commit: Loss, enquiry: list[Loss]
 ) -> None:
-    assert losing(place, commit, *enquiry) == 1
+    assert losing(postgresql, commit, *enquiry) == 1
 
 
 def test_a_denial_that_is_taken_for_a_commit_is_found_out(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    postgresql: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     do = plan.do
 
@@ -79,11 +76,11 @@ def test_a_denial_that_is_taken_for_a_commit_is_found_out(
         return text.replace("< 0", "< 0 and known.xmax = 0"), values  # it was not there before
 
     monkeypatch.setattr(writer, "do", misled)
-    assert losing(place, (COMMIT, False), (CLAIM, True)) == 0
+    assert losing(postgresql, (COMMIT, False), (CLAIM, True)) == 0
 
 
-def test_a_settlement_whose_commit_was_lost_is_not_lost(place: Place) -> None:
-    with linked(place) as (engine, line):
+def test_a_settlement_whose_commit_was_lost_is_not_lost(postgresql: Place) -> None:
+    with linked(postgresql) as (engine, line):
         lease = claim_one(engine)
         line.lose(COMMIT, answer=True)
         assert settle(engine, lease).lost == frozenset()
@@ -92,22 +89,22 @@ def test_a_settlement_whose_commit_was_lost_is_not_lost(place: Place) -> None:
 
 @pytest.mark.parametrize("silence", [Cable.abandon, lambda line: line.hold(answers=True)])
 def test_a_silent_connection_leaves_time_for_another(
-    place: Place, silence: Callable[[Cable], None]
+    postgresql: Place, silence: Callable[[Cable], None]
 ) -> None:
-    with linked(place, deadline=6.0) as (engine, line):
+    with linked(postgresql, deadline=3.0) as (engine, line):
         silence(line)
         reply = engine.apply(Send((message("a"),)))
         with pytest.raises(EngineBusy, match="no answer"):
-            reply.wait(1.0)
+            reply.wait(0.5)
         line.let_go()
         reply.wait(6.0)
         assert depth(engine).depth == 2
 
 
 def test_what_cannot_be_known_in_time_is_said_to_be_unknown(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    postgresql: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with linked(place, deadline=2.0) as (engine, line):
+    with linked(postgresql, deadline=2.0) as (engine, line):
         resolve = writer.Writer._resolve
 
         def cut_off(*arguments: Any) -> bool:
@@ -123,10 +120,10 @@ def test_what_cannot_be_known_in_time_is_said_to_be_unknown(
         assert state(engine, "a") is State.READY
 
 
-def test_a_submit_that_finds_no_server_says_so_within_its_deadline(place: Place) -> None:
+def test_a_submit_that_finds_no_server_says_so_within_its_deadline(postgresql: Place) -> None:
     """And not that nobody knows: nothing was ever sent."""
-    with cable(*ends_of(place.url)) as line:
-        app = App(over(line, place.url), deadline=2.0, allow_unsafe_server=True)
+    with cable(*ends_of(postgresql.url)) as line:
+        app = App(over(line, postgresql.url), deadline=2.0, allow_unsafe_server=True)
 
         @app.task
         def work() -> None: ...
@@ -138,6 +135,6 @@ def test_a_submit_that_finds_no_server_says_so_within_its_deadline(place: Place)
                 work.submit()
 
 
-def test_a_lost_commit_that_is_repeated_without_a_receipt_is_found(place: Place) -> None:
+def test_a_lost_commit_that_is_repeated_without_a_receipt_is_found(postgresql: Place) -> None:
     with planted("repeats_lost_commits"), pytest.raises(DuplicateJob):
-        losing(place, (COMMIT, True))
+        losing(postgresql, (COMMIT, True))

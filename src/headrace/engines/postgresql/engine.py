@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -82,7 +83,7 @@ class PostgreSQLEngine:
         self._deadline = _PATIENCE_SHARE * deadline
         self._transaction_limit = transaction_limit
         self._marks = Marks(self._time)
-        self._receipts_at = self._time()
+        self._rounds = keeping.Rounds(self._time)
         self._hints = self._new_hints()
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -327,27 +328,20 @@ class PostgreSQLEngine:
     def maintain(self) -> Reply[Maintained]:
         """Reap, expire and prune a little, if there is anything to do."""
         until = self._time() + self._deadline
-        receipts = self._time() >= self._receipts_at
-        if receipts:
-            self._receipts_at = self._time() + keeping.RECEIPTS_EVERY
+        rounds, search = self._rounds, self._rounds.next()
         # All hosts do this all the time: a transaction that finds nothing would be a write of each.
         moment = None if self._clock is None else self._moment(0.0)
-        look = self._look(lambda link: run(link.ask, keeping.due(moment, receipts=receipts)))
+        look = self._look(lambda link: run(link.ask, rounds.due(moment, search)))
         reply: Reply[Maintained] = Reply()
 
-        def go_on(_: Reply[bool]) -> None:
+        def go_on(_: Reply[keeping.Search | None]) -> None:
             if look.error is not None:
                 reply.fail(look.error)
-            elif look.wait():
-                self._put(
-                    Request(
-                        plan=lambda moment: keeping.maintain(moment, receipts=receipts),
-                        reply=reply,
-                        until=until,
-                    )
-                )
-            else:
+            elif (found := look.wait()) is None:
                 reply.resolve(Maintained())
+            else:
+                plan = functools.partial(keeping.maintain, search=found)
+                self._put(Request(plan=plan, reply=reply, until=until))
 
         look.listen(go_on)
         return reply.map(self._hint_at)

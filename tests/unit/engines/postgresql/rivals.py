@@ -29,7 +29,12 @@ def begun(link: Link, plan: Any) -> Any:
 
 
 def claimed(link: Link, *, limit: int = 1) -> tuple[Lease, ...]:
-    """Claim jobs in a transaction that stays open."""
+    """Claim jobs in a transaction that stays open.
+
+    It is not the first claim of a schema: all others would wait for that one to renew the tokens.
+    """
+    begun(link, lambda _: leasing.renew_tokens())
+    link.say("commit")
     claim = leasing.Claim(
         queues=("default",), limit=limit, seconds=30.0, name="rival.0123456789abcdef"
     )

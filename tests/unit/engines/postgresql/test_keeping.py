@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from headrace.engines.postgresql import PostgreSQLEngine
+from headrace.engines.postgresql.address import Address
+from headrace.engines.postgresql.keeping import FEW_PAGES, Rounds, Search
 from headrace.engines.postgresql.keeping import maintain as maintaining
 from headrace.engines.postgresql.link import Link
+from headrace.engines.postgresql.plan import run
 from headrace.message import Retention
 from headrace.testing.steps import apply, claim, depth, maintain, send, settle, state
 from headrace.write import Put
+from tests.postgresql import some_place
 from tests.unit.engines.postgresql.rivals import begun
 
 AT_ONCE = Retention(succeeded=0.0, dead=0.0)
@@ -70,3 +74,34 @@ def test_old_receipts_and_entries_are_forgotten(engine: PostgreSQLEngine, link: 
     maintain(engine)
     assert count(link, "entry") == 0
     assert count(link, "receipt") <= 1
+
+
+def test_leases_are_looked_at_each_time_as_long_as_that_is_cheap(
+    engine: PostgreSQLEngine, link: Link
+) -> None:
+    rounds = Rounds(lambda: 0.0)
+    assert rounds.next() == Search()
+    send(engine, "a")
+    claim(engine, seconds=-1.0)
+    for _ in range(2):
+        search = rounds.next()
+        assert run(link.ask, rounds.due(None, search)) == search
+        assert search.leases
+    maintain(engine)
+    assert run(link.ask, rounds.due(None, rounds.next())) is None
+
+
+def test_leases_that_are_gone_but_stay_make_looks_rare_and_not_too_rare() -> None:
+    now = [0.0]
+    rounds = Rounds(lambda: now[0])
+    with some_place() as place:
+        link = Link(Address(place.url))
+        link.begin()
+        many = f"generate_series(1, {100 * FEW_PAGES}) seq"
+        link.say(f"insert into headrace.running select seq, 1, 'w', 0 from {many}")  # noqa: S608 - a number
+        link.rollback()
+        assert run(link.ask, rounds.due(None, rounds.next())) is None
+        assert not rounds.next().leases
+        now[0] += 10.0
+        assert rounds.next().leases
+        link.close()

@@ -8,7 +8,7 @@ select wanted.n, queue.id, normal.rank, normal.seq, suspect.seq is not null,
   exists (select 1 from headrace.scheduled where run_at <= $2::float8),
   exists (
     select 1 from headrace.expiry where expires <= $2::float8
-    and not exists (select 1 from headrace.running where running.seq = expiry.seq)
+    and not exists (select 1 from headrace.running where running.seq = any (array[expiry.seq]))
   ),
   (select token_base from headrace.witness),
   (select min(run_at) from headrace.scheduled),

@@ -17,7 +17,7 @@ stamp as materialized (
 ),
 gone as (
   delete from headrace.ready using picked
-  where ready.queue = picked.queue and ready.rank = picked.rank and ready.seq = picked.seq
+  where ready.queue = any (array[picked.queue]) and ready.rank = picked.rank and ready.seq = picked.seq
 ),
 taken as (
   insert into headrace.running (seq, token, claim, lease_until)
@@ -31,4 +31,4 @@ select '[' || string_agg(
 from picked
 cross join stamp
 join headrace.job job on job.seq = picked.seq
-left join headrace.tally tally on tally.seq = picked.seq
+left join headrace.tally tally on tally.seq = any (array[picked.seq])

@@ -6,9 +6,9 @@ from (
   union
   select front.seq
   from unnest($1::text::bigint[]) as chosen (seq)
-  join headrace.ordered member on member.seq = chosen.seq
+  join headrace.ordered member on member.seq = any (array[chosen.seq])
   join headrace.front front
-    on front.queue = member.queue and front.order_key = member.order_key and front.seq is not null
+    on front.queue = any (array[member.queue]) and front.order_key = member.order_key and front.seq is not null
 ) wanted
 join headrace.job job on job.seq = wanted.seq
 join headrace.ready ready

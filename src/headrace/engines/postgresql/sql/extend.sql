@@ -6,10 +6,10 @@ with given as materialized (
 kept as (
   update headrace.running set lease_until = $2::float8 + given.l
   from given
-  where running.seq = given.s and running.token = given.t and running.claim = given.c
+  where running.seq = any (array[given.s]) and running.token = given.t and running.claim = given.c
   returning given.n, running.seq
 )
 select n, true from given where n not in (select n from kept)
 union all
 select n, false from kept
-where exists (select 1 from headrace.cancelling where cancelling.seq = kept.seq)
+where exists (select 1 from headrace.cancelling where cancelling.seq = any (array[kept.seq]))

@@ -6,4 +6,4 @@ placed as (
   insert into headrace.ready (queue, rank, seq) select p, r, s from turn where s is not null
 )
 update headrace.front set seq = turn.s
-from turn where front.queue = turn.q and front.order_key = turn.k
+from turn where front.queue = any (array[turn.q]) and front.order_key = turn.k

@@ -7,7 +7,8 @@ select front.queue, front.order_key, front.seq, turn.seq, turn.queue, turn.rank,
     where member.queue = front.queue and member.order_key = front.order_key
   )
 from json_to_recordset($1::text::json) as wanted (q integer, k text)
-join headrace.front front on front.queue = wanted.q and front.order_key = wanted.k
+join headrace.front front
+  on front.queue = any (array[wanted.q]) and front.order_key = wanted.k
 left join lateral (
   select oldest.* from (
     select
@@ -15,8 +16,8 @@ left join lateral (
       -job.priority as rank, member.seq, scheduled.seq is not null as waits
     from headrace.ordered member
     join headrace.job job using (seq)
-    left join headrace.tally tally using (seq)
-    left join headrace.scheduled scheduled using (seq)
+    left join headrace.tally tally on tally.seq = any (array[member.seq])
+    left join headrace.scheduled scheduled on scheduled.seq = any (array[member.seq])
     where member.queue = front.queue and member.order_key = front.order_key
       and not (member.skip and scheduled.seq is not null)
     order by member.seq

@@ -7,7 +7,7 @@ made as (
   insert into headrace.front (queue, order_key)
   select wanted.q, wanted.k from wanted
   where not exists (
-    select 1 from headrace.front where front.queue = wanted.q and front.order_key = wanted.k
+    select 1 from headrace.front where front.queue = any (array[wanted.q]) and front.order_key = wanted.k
   )
   order by wanted.q, wanted.k collate "C"
   on conflict do nothing
@@ -16,8 +16,9 @@ made as (
 held as materialized (
   select front.queue, front.order_key
   from wanted
-  join headrace.front front on front.queue = wanted.q and front.order_key = wanted.k
-  order by front.queue, front.order_key
+  join headrace.front front
+    on front.queue = any (array[wanted.q]) and front.order_key = wanted.k
+  order by wanted.q, wanted.k collate "C"
   for update of front skip locked
 )
 select queue, order_key from made

@@ -6,7 +6,7 @@ select job.seq, job.id::text,
     else 'ready'
   end
 from headrace.job job
-left join headrace.finished finished using (seq)
-left join headrace.running running using (seq)
-left join headrace.scheduled scheduled using (seq)
+left join headrace.finished finished on finished.seq = any (array[job.seq])
+left join headrace.running running on running.seq = any (array[job.seq])
+left join headrace.scheduled scheduled on scheduled.seq = any (array[job.seq])
 where job.id = any ((select $1::text::uuid[])::uuid[])

@@ -5,7 +5,7 @@ with given as materialized (
 ),
 gone as (
   delete from headrace.running using given
-  where running.seq = given.s and running.token = given.t and running.claim = given.c
+  where running.seq = any (array[given.s]) and running.token = given.t and running.claim = given.c
   returning running.seq, given.n, given.a, given.k, given.r, given.d
 ),
 done as (
