@@ -14,7 +14,7 @@ import headrace.webhooks
 from headrace import errors
 from headrace.config import Config
 from headrace.engine import Engine
-from headrace.gateway.options import Wishes
+from headrace.gateway.handover.options import Wishes
 from headrace.gateway.problem import TITLES
 from headrace.gateway.settings import Settings
 from headrace.job import Job

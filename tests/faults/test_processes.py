@@ -113,7 +113,9 @@ with Processes(pathlib.Path(sys.argv[1])) as processes:
     until(lambda: gone(child), "the child's end", show=parent.output)
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid(), os.getppid()])
+@pytest.mark.parametrize(
+    "pid", [1, os.getpid(), os.getppid()], ids=["the first process", "this one", "its parent"]
+)
 def test_nobody_else_gets_a_signal(processes: Processes, pid: int) -> None:
     sleeper(processes)
     with pytest.raises(ValueError, match="not started here"):

@@ -16,7 +16,7 @@ from headrace.cli.text import moment
 from headrace.engine import Entry
 from headrace.errors import JobNotFound
 from headrace.gateway.caller import SCOPES
-from headrace.gateway.keys import KEY_PREFIX, USE_PREFIX, Key, create, read, revoke, rotate
+from headrace.gateway.door.keys import KEY_PREFIX, USE_PREFIX, Key, create, read, revoke, rotate
 from headrace.gateway.quota import Quota
 
 _DEFAULT_SCOPES = ("jobs:submit", "jobs:read", "jobs:write")

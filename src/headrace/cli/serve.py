@@ -15,8 +15,8 @@ from headrace.cli.output import say
 from headrace.cli.program import open_program
 from headrace.cli.text import plain
 from headrace.errors import ConfigError
+from headrace.gateway.door.keys import KEY_PREFIX
 from headrace.gateway.gateway import Gateway
-from headrace.gateway.keys import KEY_PREFIX
 from headrace.gateway.server import Server, is_loopback, listen, url_of
 from headrace.gateway.settings import Settings, load
 from headrace.observe.prometheus import Metrics

@@ -7,12 +7,13 @@ import inspect
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec.structs import fields
 
-from headrace.gateway.options import Wishes
+from headrace.gateway.handover.options import Wishes
+from headrace.gateway.webhooks.registration import Signature, Terms
 from headrace.json_form import schemas
 from headrace.registry import AnyTask
 
@@ -32,8 +33,8 @@ def describe(tasks: Iterable[AnyTask], base: str = "") -> dict[str, Any]:
     document["servers"] = [{"url": base or "/"}]
     tasks = sorted(tasks, key=lambda task: task.name)
     kinds = [field.type for task in tasks for field in fields(task.parameters.struct)]
-    described, named = schemas([Wishes, *kinds, *(task.returns.kind for task in tasks)])
-    known = iter(described[1:])
+    described, named = schemas([Wishes, Terms, *kinds, *(task.returns.kind for task in tasks)])
+    known = iter(described[2:])
     arguments = {
         task.name: {field.name: next(known) for field in fields(task.parameters.struct)}
         for task in tasks
@@ -42,6 +43,7 @@ def describe(tasks: Iterable[AnyTask], base: str = "") -> dict[str, Any]:
     components = document["components"]["schemas"]
     components.update(named)
     components["Options"] = components.pop("Wishes")
+    components["Registration"] = _registration(components.pop("Terms"))
     orders = []
     for task in tasks:
         body = _body(task, arguments[task.name])
@@ -58,6 +60,12 @@ def _fixed() -> dict[str, Any]:
     text = files("headrace.gateway").joinpath(_FIXED).read_bytes()
     document: dict[str, Any] = msgspec.json.decode(text)
     return document
+
+
+def _registration(terms: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of what registers an endpoint: its terms, and how it is signed."""
+    signature = {"enum": list(get_args(Signature)), "default": "v1"}
+    return terms | {"properties": terms["properties"] | {"signature": signature}}
 
 
 def _order(task: AnyTask, order: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from headrace.app import App
 from headrace.callers import answer
 from headrace.engine import Engine
 from headrace.gateway.caller import Caller
-from headrace.gateway.guard import FIELDS
-from headrace.gateway.load import Load
+from headrace.gateway.door.guard import FIELDS
+from headrace.gateway.door.load import Load
 from headrace.gateway.problem import Problem
 from headrace.gateway.quota import Buckets
 from headrace.gateway.settings import Settings

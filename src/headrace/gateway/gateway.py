@@ -9,28 +9,28 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from headrace.app import App
-from headrace.gateway.deliveries import Deliveries
 from headrace.gateway.desk import Admit, Desk
-from headrace.gateway.doorkeeper import Doorkeeper
-from headrace.gateway.endpoints import Endpoints
-from headrace.gateway.events import Events
-from headrace.gateway.feed import Feed
-from headrace.gateway.guard import Guard
-from headrace.gateway.handover import Handover
+from headrace.gateway.door.doorkeeper import Doorkeeper
+from headrace.gateway.door.guard import Guard
+from headrace.gateway.door.origins import Origins
+from headrace.gateway.handover.handover import Handover
 from headrace.gateway.health import Health
 from headrace.gateway.jobs import Jobs
 from headrace.gateway.listing import Listing
 from headrace.gateway.manual import Manual
 from headrace.gateway.meta import Meta
 from headrace.gateway.metrics import Expose, MetricsPage
-from headrace.gateway.origins import Origins
 from headrace.gateway.problems import Problems
 from headrace.gateway.queues import Queues
 from headrace.gateway.settings import Settings
-from headrace.gateway.signing import Signing
-from headrace.gateway.sockets import Sockets
-from headrace.gateway.tickets import Tickets
 from headrace.gateway.tracing import Tracing
+from headrace.gateway.watching.events import Events
+from headrace.gateway.watching.feed import Feed
+from headrace.gateway.watching.sockets import Sockets
+from headrace.gateway.watching.tickets import Tickets
+from headrace.gateway.webhooks.deliveries import Deliveries
+from headrace.gateway.webhooks.endpoints import Endpoints
+from headrace.gateway.webhooks.signing import Signing
 from headrace.webhooks import Webhooks
 
 

@@ -13,12 +13,12 @@ from starlette.routing import Route
 from headrace.gateway.caller import Caller
 from headrace.gateway.conditional import answer, is_known, known_to
 from headrace.gateway.desk import Desk
-from headrace.gateway.feed import Feed
-from headrace.gateway.lookout import Lookout
+from headrace.gateway.handover.prefer import preferences
 from headrace.gateway.portrait import MEDIA_TYPE, etag, failure_of, moment
-from headrace.gateway.prefer import preferences
 from headrace.gateway.problem import Problem, invalid_query, retry_after
-from headrace.gateway.sight import Sight
+from headrace.gateway.watching.feed import Feed
+from headrace.gateway.watching.lookout import Lookout
+from headrace.gateway.watching.sight import Sight
 from headrace.job import progress_key, read_progress
 from headrace.record import Record, State
 from headrace.write import CancelJobs, RetryJobs

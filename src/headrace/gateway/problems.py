@@ -26,6 +26,7 @@ REMEDIES = {
     "job-failed": "The job itself tells why; it may be retried.",
     "job-terminal": "It has ended already, and stays as it is.",
     "expired": "Results are kept for their retention time; ask earlier.",
+    "precondition-failed": "Get it anew: somebody else has changed it. Then change that.",
     "payload-too-large": "Send less at once; `/v1/meta` tells the limits.",
     "uri-too-long": "Send less in the address; `/v1/meta` tells the limits.",
     "unsupported-media-type": "Send `application/json`, not compressed, in UTF-8.",

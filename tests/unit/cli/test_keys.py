@@ -7,7 +7,7 @@ import pytest
 from headrace.app import App
 from headrace.cli.exits import Exit
 from headrace.engine import Entry
-from headrace.gateway.keys import Key, read, split
+from headrace.gateway.door.keys import Key, read, split
 from headrace.write import Put
 from tests.unit.cli.conftest import Terminal
 

@@ -81,7 +81,7 @@ def test_it_is_valid_with_tasks_and_without(document: dict[str, Any]) -> None:
 def test_it_has_every_route_of_the_gateway_and_no_other(document: dict[str, Any]) -> None:
     routes = {
         (route.path, method.lower())
-        for route in Gateway(App("memory:")).routes
+        for route in Gateway(App("memory:"), metrics=lambda *_: (b"", "text/plain")).routes
         if isinstance(route, Route)
         for method in (route.methods or set()) - {"HEAD"}
         if route.path not in UNDESCRIBED | {FROM_TASKS}

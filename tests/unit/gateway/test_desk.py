@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from headrace.app import App
 from headrace.gateway.caller import Caller
 from headrace.gateway.desk import Desk, permit
-from headrace.gateway.guard import FIELDS
+from headrace.gateway.door.guard import FIELDS
 from headrace.gateway.problem import Problem
 from headrace.gateway.quota import Quota
 from headrace.gateway.settings import Settings

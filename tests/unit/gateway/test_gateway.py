@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from headrace import App
 from headrace.gateway import Caller, Gateway, Settings
 from headrace.gateway.caller import SCOPES, SHARED
-from headrace.gateway.keys import create
+from headrace.gateway.door.keys import create
 from headrace.gateway.problem import Problem
 from tests.unit.gateway.asking import Asker
 
@@ -41,6 +41,19 @@ MATRIX = {
     ("POST", "/v1/jobs/{job}/retry"): "jobs:write",
     ("POST", "/v1/tickets"): "jobs:read",
     ("WEBSOCKET", "/v1/ws"): "jobs:read",
+    ("GET", "/v1/webhooks/endpoints"): "webhooks",
+    ("POST", "/v1/webhooks/endpoints"): "webhooks",
+    ("GET", "/v1/webhooks/endpoints/{endpoint}"): "webhooks",
+    ("PATCH", "/v1/webhooks/endpoints/{endpoint}"): "webhooks",
+    ("DELETE", "/v1/webhooks/endpoints/{endpoint}"): "webhooks",
+    ("POST", "/v1/webhooks/endpoints/{endpoint}/rotate-secret"): "webhooks",
+    ("POST", "/v1/webhooks/endpoints/{endpoint}/ping"): "webhooks",
+    ("POST", "/v1/webhooks/endpoints/{endpoint}/redeliver"): "webhooks",
+    ("GET", "/v1/webhooks/deliveries"): "webhooks",
+    ("GET", "/v1/webhooks/deliveries/{delivery}"): "webhooks",
+    ("POST", "/v1/webhooks/deliveries/{delivery}/redeliver"): "webhooks",
+    ("GET", "/v1/webhooks/keys"): "webhooks",
+    ("POST", "/v1/webhooks/keys/rotate-secret"): "webhooks",
     ("GET", "/v1/openapi.json"): "jobs:submit",
     ("GET", "/v1/docs"): OPEN,
     ("GET", "/v1/docs.css"): OPEN,
@@ -77,7 +90,8 @@ def key_of(app: App, *scopes: str, **terms: Any) -> str:
 
 def place(path: str, job: str = UNKNOWN) -> str:
     """Fill the gaps of a path with things that are there."""
-    return path.format(task="paint", job=job, queue="images", kind="not-found")
+    unknown = {"endpoint": UNKNOWN, "delivery": UNKNOWN}
+    return path.format(task="paint", job=job, queue="images", kind="not-found", **unknown)
 
 
 def test_every_route_is_in_the_matrix() -> None:

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from headrace import App
 from headrace.gateway import Gateway
-from headrace.gateway.keys import create
+from headrace.gateway.door.keys import create
 from tests.unit.gateway.asking import Asker
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from headrace import App, QueueLimits
 from headrace.gateway import Gateway
-from headrace.gateway.keys import create
+from headrace.gateway.door.keys import create
 from headrace.write import LimitQueue
 from tests.unit.gateway.asking import Asker
 

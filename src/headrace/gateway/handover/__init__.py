@@ -1,0 +1,1 @@
+"""Handing over: calls are checked, accepted durably, and answered with 202."""

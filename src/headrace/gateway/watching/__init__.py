@@ -1,0 +1,1 @@
+"""Watching: whoever waits for jobs is told: long polls, event streams and WebSockets."""

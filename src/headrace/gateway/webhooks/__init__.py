@@ -1,0 +1,1 @@
+"""Webhooks, for their owners: endpoints, deliveries and keys."""
