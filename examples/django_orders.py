@@ -4,6 +4,9 @@ Run `headrace worker django_orders.py` in one terminal and
 `uvicorn django_orders:application` in another; ask with `curl -d name=Ada localhost:8000/orders`.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import django
 from django.conf import settings
 from django.core.asgi import get_asgi_application
@@ -40,5 +43,14 @@ urlpatterns = [path("orders", order)]
 settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["localhost", "127.0.0.1"])
 django.setup()
 
+
+@asynccontextmanager
+async def life(_: Starlette) -> AsyncIterator[None]:
+    """Hold the engine open for as long as the server runs."""
+    async with app:
+        yield
+
+
 gateway = Gateway(app, Settings(anonymous=True))
-application = Starlette(routes=[Mount("/work", gateway), Mount("/", get_asgi_application())])
+places = [Mount("/work", gateway), Mount("/", get_asgi_application())]
+application = Starlette(routes=places, lifespan=life)

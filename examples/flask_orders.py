@@ -32,8 +32,8 @@ def order() -> tuple[dict[str, str], int, dict[str, str]]:
 def show(job_id: str) -> tuple[dict[str, object], int]:
     """Tell what became of it: 200 for each order that is known."""
     try:
-        record = app.job(job_id).refresh()
+        job = app.job(job_id)
     except JobNotFound:
         return {"error": "no such order"}, 404
-    result = record.result and bytes(record.result).decode()
-    return {"state": record.state, "result": result}, 200
+    state = job.state
+    return {"state": state, "result": job.result() if state == "succeeded" else None}, 200

@@ -1,13 +1,18 @@
 """Load is shed before anything breaks: a full queue is answered with 503 and when to come again.
 
-Run `headrace serve overload.py` in one terminal and `headrace worker overload.py` in another;
-`python overload.py` sends more than there is room for.
+Run `headrace serve overload.py --port 8047` in one terminal. Then `python overload.py 0` sends more
+than there is room for, and `python overload.py 30` comes again when it is told to; it needs
+`headrace worker overload.py` in another terminal, which makes room.
 """
 
+import sys
 import time
+from contextlib import suppress
 
 from headrace import App, QueueFull, QueueLimits
 from headrace.client import Client
+
+CALLS = 60
 
 app = App("sqlite:///overload.db", queues={"checks": QueueLimits(max_depth=20)})
 
@@ -19,20 +24,16 @@ def check(number: int) -> int:
     return number
 
 
-def main() -> None:
-    """Send sixty calls: first as an impatient client, then as one that comes again when told."""
-    refused = 0
-    with Client("http://localhost:8000", patience=0) as impatient:
-        for number in range(60):
-            try:
-                impatient.submit("check", {"number": number})
-            except QueueFull:
-                refused += 1
-    print(f"{60 - refused} accepted, {refused} refused, nothing broken")
-    with Client("http://localhost:8000", patience=30) as patient:
-        jobs = [patient.submit("check", {"number": number}) for number in range(60)]
-        print(sum(patient.result(job, timeout=30) for job in jobs))
+def main(patience: float) -> None:
+    """Send the calls, and try each for so many seconds."""
+    accepted = 0
+    with Client("http://localhost:8047", patience=patience) as client:
+        for number in range(CALLS):
+            with suppress(QueueFull):
+                client.submit("check", {"number": number})
+                accepted += 1
+    print(f"{accepted} accepted, {CALLS - accepted} refused")
 
 
 if __name__ == "__main__":
-    main()
+    main(patience=float(sys.argv[1]))

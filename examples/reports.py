@@ -5,6 +5,8 @@ Run `headrace worker reports.py` in one terminal and `uvicorn reports:api` in an
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
 
@@ -25,7 +27,14 @@ async def report(ctx: Context, month: str) -> dict[str, int]:
     return {month: total}
 
 
-api = FastAPI()
+@asynccontextmanager
+async def life(_: FastAPI) -> AsyncIterator[None]:
+    """Hold the engine open for as long as the server runs."""
+    async with app:
+        yield
+
+
+api = FastAPI(lifespan=life)
 api.mount("/work", Gateway(app, Settings(anonymous=True)))
 
 

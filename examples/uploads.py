@@ -5,6 +5,8 @@ Run `headrace worker uploads.py` in one terminal and `uvicorn uploads:api` in an
 """
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
@@ -26,7 +28,14 @@ def count_words(path: Path) -> int:
     return len(path.read_text().split())
 
 
-api = FastAPI()
+@asynccontextmanager
+async def life(_: FastAPI) -> AsyncIterator[None]:
+    """Hold the engine open for as long as the server runs."""
+    async with app:
+        yield
+
+
+api = FastAPI(lifespan=life)
 api.mount("/work", Gateway(app, Settings(anonymous=True)))
 
 

@@ -7,7 +7,10 @@ import msgspec
 import pytest
 
 import headrace
+import headrace.client
+import headrace.gateway
 import headrace.testing
+import headrace.webhooks
 from headrace import errors
 from headrace.config import Config
 from headrace.engine import Engine
@@ -132,7 +135,8 @@ def test_architecture_draws_every_module() -> None:
 
 def test_every_public_name_is_on_the_page() -> None:
     words = set(re.findall(r"\w+", page("api.md")))
-    assert {*headrace.__all__, *headrace.testing.__all__} <= words
+    modules = (headrace, headrace.client, headrace.gateway, headrace.testing, headrace.webhooks)
+    assert {name for module in modules for name in module.__all__} <= words
 
 
 @pytest.mark.parametrize(
@@ -144,6 +148,9 @@ def test_every_public_name_is_on_the_page() -> None:
         ("ctx", headrace.Context),
         ("ctx", headrace.testing.ManualContext),
         ("test", headrace.testing.Harness),
+        ("client", headrace.client.Client),
+        ("client", headrace.client.AsyncClient),
+        ("gateway", headrace.gateway.Gateway),
     ],
 )
 def test_every_public_method_is_on_the_page(prefix: str, kind: type) -> None:
