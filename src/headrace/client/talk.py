@@ -51,7 +51,7 @@ class Talk:
         self, task: str, arguments: Mapping[str, Any], options: Mapping[str, Any], key: str | None
     ) -> Plan[Snapshot]:
         """Hand one call over."""
-        call = {"task": task, "arguments": arguments, **_split(options)}
+        call = {"task": task, "arguments": arguments, "options": _given(options)}
         answer = yield from self._post("/v1/jobs", call, key)
         return _told(answer, Snapshot)
 
@@ -150,11 +150,9 @@ def _asks_again(answer: Answer) -> bool:
     return answer.status in _AGAIN or in_progress
 
 
-def _split(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the address to call back, which is no option of a task, beside the options."""
-    given = {name: value for name, value in options.items() if value is not None}
-    callback = given.pop("callback", None)
-    return {"options": given} | ({} if callback is None else {"callback": callback})
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that say something."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _path(job_id: str) -> str:

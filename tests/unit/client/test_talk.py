@@ -79,8 +79,7 @@ def test_a_submit_says_task_arguments_options_and_a_key_of_its_own(line: Line) -
     assert msgspec.json.decode(request.body) == {
         "task": "add",
         "arguments": {"left": 1},
-        "options": {"queue": "q"},
-        "callback": "https://a",
+        "options": {"queue": "q", "callback": "https://a"},
     }
     assert request.headers["Idempotency-Key"].startswith('"0')
 
