@@ -151,6 +151,7 @@ def _asks_again(answer: Answer) -> bool:
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that say something."""
     return {name: value for name, value in options.items() if value is not None}
 
 

@@ -12,6 +12,7 @@ from headrace.app import App
 from headrace.callers import answer
 from headrace.engine import Engine
 from headrace.gateway.caller import Caller
+from headrace.gateway.door.doorkeeper import Doorkeeper
 from headrace.gateway.door.guard import FIELDS
 from headrace.gateway.door.load import Load
 from headrace.gateway.problem import Problem
@@ -44,6 +45,7 @@ class Desk:
         self.settings = settings
         self.load = Load(settings)
         self._admit = admit
+        self._doorkeeper = admit if isinstance(admit, Doorkeeper) else None
         self._buckets = Buckets(app.clock)
 
     async def caller(self, request: HTTPConnection, scope: str, queue: str | None = None) -> Caller:
@@ -72,6 +74,14 @@ class Desk:
             told = self._buckets.take(caller.name, caller.quota)
             request.scope[FIELDS] += [(n.lower().encode(), t.encode()) for n, t in told.items()]
         return caller
+
+    async def holds(self, caller: Caller) -> bool:
+        """Return whether a caller is still who it was; of an application's own, that is believed.
+
+        Raises:
+            HeadraceError: it cannot be told now.
+        """
+        return self._doorkeeper is None or await self._doorkeeper.holds(caller)
 
     async def engine(self) -> Engine:
         """Return the engine, open."""

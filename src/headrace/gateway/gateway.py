@@ -105,6 +105,7 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, _: object) -> AsyncIterator[None]:
         async with self.app:
+            self._desk.load.draining = False  # it may have been served, and stopped, before
             self._feed.start()
             yield
             await self._feed.close()

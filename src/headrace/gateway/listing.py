@@ -146,7 +146,7 @@ def _cursor(token: str, wanted: Filter, caller: Caller) -> str | None:
     if not place or mark != _mark(place, wanted, caller):
         detail = "this token belongs to no list of yours with this filter: begin without one"
         raise invalid_query([("page_token", detail)])
-    return place.decode()
+    return place.decode("utf-8", "replace")
 
 
 def _mark(place: bytes, wanted: Filter, caller: Caller) -> bytes:

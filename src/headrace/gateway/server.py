@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -22,6 +23,9 @@ from headrace.signals import heeded
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75  # longer than the 60 s after which common proxies let a connection go
 _WAITING_MESSAGES = 32
+_PARTING_SECONDS = 3.0
+_LOOK_SECONDS = 0.02
+_STUCK_SECONDS = 2.0
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -122,9 +126,34 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what works beside the gateway end, then the requests, then the App."""
         await asyncio.to_thread(self._ending)
-        await super().shutdown(sockets)
+        await self._part()
+        cutting = asyncio.create_task(self._cut())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
         if self.force_exit:  # uvicorn leaves it then, but the App is to be closed all the same
             await self.lifespan.shutdown()
+
+    async def _part(self) -> None:
+        """Let those that wait hear where to go on, before their connections are closed."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _PARTING_SECONDS
+        while self._gateway.waiting and loop.time() < end and not self.force_exit:
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _cut(self) -> None:
+        """Cut connections whose clients take nothing: closing them would wait for that."""
+        before: dict[Any, int] = {}
+        while True:
+            await asyncio.sleep(_STUCK_SECONDS)
+            open_ones: Any = self.server_state.connections
+            ways = [each.transport for each in open_ones if each.transport is not None]
+            now = {way: way.get_write_buffer_size() for way in ways}
+            for way, size in now.items():
+                if size and before.get(way) == size:
+                    way.abort()
+            before = now
 
 
 def _config(gateway: Gateway) -> uvicorn.Config:

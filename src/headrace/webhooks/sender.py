@@ -123,7 +123,7 @@ class Sender:
             return min(float(text), _WAIT_LIMIT)
         try:
             date = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         if date.tzinfo is None:
             date = date.replace(tzinfo=UTC)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from typing import Any
 
 import httpx2
 import pytest
 
 from headrace.app import App
-from headrace.gateway import Caller, Gateway, Settings
-from headrace.record import State
+from headrace.gateway import Caller, Gateway, Settings, listing
+from headrace.gateway.caller import ANONYMOUS
+from headrace.record import Filter, State
 from tests.unit.gateway.conftest import Client
 from tests.unit.gateway.steps import finish, submit
 from tests.unit.gateway.test_jobs import of
@@ -143,3 +145,10 @@ def test_everybody_lists_its_own(app: App) -> None:
         assert of(answer) == (403, "forbidden")
 
     Client(Gateway(app, Settings(), admit=admit)).run(talk)
+
+
+def test_a_forged_token_is_refused(client: Client) -> None:
+    place = b"\xff"
+    mark = listing._mark(place, Filter(), ANONYMOUS)
+    token = urlsafe_b64encode(mark + place).decode().rstrip("=")
+    assert of(client("GET", f"/v1/jobs?page_token={token}")) == (422, "validation-failed")

@@ -10,13 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 from starlette.requests import HTTPConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from headrace import App
 from headrace.errors import ConfigError, HeadraceError
 from headrace.gateway import Caller, Gateway, Settings
+from headrace.gateway import server as module
 from headrace.gateway.caller import ANONYMOUS
 from headrace.gateway.server import Server, is_loopback, listen, url_of
-from tests.unit.gateway.serving import served
+from tests.unit.gateway.serving import served, wait_until
 
 
 class Latch:
@@ -66,6 +69,36 @@ def test_the_second_signal_hurries(app: App) -> None:
             told.result(30).raise_for_status()
     assert hurried
     assert not latch.opened.is_set()
+
+
+def test_who_waits_is_told_where_to_go_on_and_who_never_reads_is_cut_off(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_STUCK_SECONDS", 0.2)
+    gateway = Gateway(app, Settings(anonymous=True))
+    with served(gateway) as (server, url):
+        port = int(url.rpartition(":")[2])
+        with (
+            connect(f"ws://127.0.0.1:{port}/v1/ws") as heard,
+            socket.create_connection(("127.0.0.1", port)) as deaf,
+        ):
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.sendall(b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+            heard.send('{"op": "ping"}')
+            heard.recv(timeout=20)
+            server.stop()
+            with pytest.raises(ConnectionClosed) as closed:
+                heard.recv(timeout=20)
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, bool(closed.value.rcvd.reason)) == (1012, True)
+            wait_until(lambda: not server.server_state.connections)  # deaf is still open here
+
+
+def test_a_gateway_may_be_served_again(app: App) -> None:
+    gateway = Gateway(app, Settings(anonymous=True))
+    for _ in range(2):
+        with served(gateway) as (_, url):
+            assert httpx2.get(f"{url}/readyz").status_code == 200
 
 
 def test_answers_do_not_tell_what_serves(app: App) -> None:

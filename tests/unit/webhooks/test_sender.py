@@ -229,6 +229,7 @@ def test_nobody_there(receiver: Receiver) -> None:
         ("1e9", None),
         ("999999999", 5 * 86_400.0),
         ("Sat, 21 Nov 2026 04:11:37 GMT", 0.0),  # long ago
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
     ],
 )
 def test_when_to_come_again(receiver: Receiver, text: str, seconds: float | None) -> None:

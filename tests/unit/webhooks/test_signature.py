@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from headrace.errors import InvalidOption, InvalidSignature
 from headrace.ids import Ids
 from headrace.testing import ManualClock
+from headrace.webhooks import signature as module
 from headrace.webhooks import verify
 from headrace.webhooks.signature import (
     SIGNATURE,
@@ -126,3 +127,19 @@ def test_what_cannot_sign_is_refused(secret: str) -> None:
         check(secret)
     check(SECRET)
     check(PRIVATE)
+
+
+def test_however_many_signatures_a_stranger_sends_the_body_is_signed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signed: list[str] = []
+
+    def sign(secret: str, _: object) -> str:
+        signed.append(secret)
+        return "v1,x"
+
+    monkeypatch.setattr(module, "_sign", sign)
+    fields = {"webhook-id": "a", "webhook-timestamp": "0", "webhook-signature": " " * 10_000}
+    with pytest.raises(InvalidSignature, match="no signature"):
+        verify(b"{}", fields, "whsec_", tolerance=float("inf"))
+    assert signed == ["whsec_"]

@@ -57,6 +57,13 @@ class Doorkeeper:
             _refuse("")
         return await self._admit(token.strip(" "))
 
+    async def holds(self, caller: Caller) -> bool:
+        """Return whether who was admitted may still do what it might: for those that stay long."""
+        if caller == ANONYMOUS:
+            return True
+        key = await self._key(caller.name)
+        return key.live(self._app.clock.now()) and key.caller() == caller
+
     async def _admit(self, token: str) -> Caller:
         parts = split(token)
         if parts is None:

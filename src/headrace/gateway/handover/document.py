@@ -125,8 +125,11 @@ def _repeated(text: bytes) -> str:
     found: list[str] = []
 
     def look(pairs: list[tuple[str, Any]]) -> None:
-        names = [name for name, _ in pairs]
-        found.extend(name for name in names if names.count(name) > 1 and not found)
+        seen: set[str] = set()
+        for name, _ in () if found else pairs:
+            if name in seen:
+                found.append(name)
+            seen.add(name)
 
     json.loads(text, object_pairs_hook=look)
     return f"{found[0]!r:.100} is there" if found else "a member is there"

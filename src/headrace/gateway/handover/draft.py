@@ -75,6 +75,9 @@ def chosen(task: AnyTask, wishes: Wishes | None, caller: Caller, app: App) -> Op
         Problem: the caller may not use the queue (403).
     """
     options = None
+    declared = task.options
+    if wishes is None and caller.tenant and (declared.unique_key or declared.order_key):
+        wishes = Wishes()  # such keys are its tenant's own
     if wishes is not None:
         options = applied(task.options, _sendable(wishes, app), caller, app.clock.now())
     if caller.queues:

@@ -23,6 +23,7 @@ from headrace.json_form import describe, pointer
 from headrace.message import SECONDS_LIMIT, OnConflict, OnWait, Retention
 from headrace.options import Options
 from headrace.retry import Retry, RetryPolicy
+from headrace.trace import TRACEPARENT, TRACESTATE
 from headrace.webhooks.interest import CALLBACK
 
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -30,6 +31,8 @@ Moment = Annotated[datetime, Meta(tz=True)]
 _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _RETRY = "retry."
+_LONGEST_NAME = 100
+_RESERVED_HEADERS = ("headrace-", TRACEPARENT, TRACESTATE)
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,7 +111,8 @@ def in_query(query: bytes, names: tuple[str, ...] = IN_QUERY) -> Wishes:
 def applied(declared: Options, wishes: Wishes, caller: Caller, now: float) -> Options:
     """Return the options of a task as a client wants them.
 
-    What a client names so that jobs get into each other's way, it names within its tenant.
+    What jobs have in common so that they get into each other's way, they have within their tenant,
+    whether the client or the task names it.
 
     Args:
         declared: the task's options.
@@ -121,8 +125,7 @@ def applied(declared: Options, wishes: Wishes, caller: Caller, now: float) -> Op
     """
     given = {name: value for name, value in structs.asdict(wishes).items() if value is not UNSET}
     _check_tags(given.get("tags", ()))
-    if CALLBACK in given.get("headers", ()):
-        raise Misfit("headers", f"the header {CALLBACK!r} is reserved: give a callback")
+    _check_headers(given.get("headers", ()))
     if (url := given.pop("callback", None)) is not None:
         given["headers"] = {**given.get("headers", declared.headers), CALLBACK: url}
     for name in ("run_at", "expires"):
@@ -132,8 +135,8 @@ def applied(declared: Options, wishes: Wishes, caller: Caller, now: float) -> Op
         given["retry"] = _retry(declared.retry.policy, wish)
     if caller.tenant is not None:
         for name in ("unique_key", "order_key"):
-            if given.get(name):
-                given[name] = f"{caller.tenant}/{given[name]}"
+            if key := given.get(name) or getattr(declared, name):
+                given[name] = f"{caller.tenant}/{key}"
     try:
         return declared.changed(given)  # type: ignore[arg-type] # the names are those of Options
     except InvalidOption as error:
@@ -165,7 +168,7 @@ class Misfit(Exception):
 def unknown(name: str, names: Iterable[str]) -> str:
     """Return what is said of a name that does not exist."""
     known = list(names)
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name[:_LONGEST_NAME], known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none'}"
     return f"there is no {name!r:.100}: {hint}"
 
@@ -201,6 +204,15 @@ def _check_tags(tags: Iterable[str]) -> None:
     for tag in tags:
         if tag.startswith(RESERVED_TAGS):
             raise Misfit("tags", f"the tag {tag!r:.100} is reserved: choose another beginning")
+
+
+def _check_headers(names: Iterable[str]) -> None:
+    """Refuse those that say where a job comes from: they are believed, as only we set them."""
+    for name in names:
+        if name == CALLBACK:
+            raise Misfit("headers", f"the header {CALLBACK!r} is reserved: give a callback")
+        if name.lower().startswith(_RESERVED_HEADERS):
+            raise Misfit("headers", f"the header {name!r:.100} is reserved: choose another name")
 
 
 def _check_moment(name: str, at: datetime, now: float) -> None:

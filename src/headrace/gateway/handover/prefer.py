@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 _PREFERENCE = re.compile(
-    r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*))?([^,"]|"[^"]*")*'
+    r'([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*))?([^,"]|"[^"]*")*'
 )
 _SECONDS = re.compile(r'"?(\d{1,9})"?')
 

@@ -132,6 +132,10 @@ class Session:
         """Send the client away: another process will serve it."""
         self._end(GOING_AWAY, self._cursor)
 
+    def dismiss(self, code: int, reason: str) -> None:
+        """Send the client away, for it may not know more."""
+        self._end(code, reason)
+
     # What the client says -------------------------------------------------------------------------
 
     async def _obey(self) -> None:

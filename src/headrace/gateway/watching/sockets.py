@@ -20,10 +20,14 @@ from headrace.gateway.watching.order import MISREAD, PROTOCOL, introduction
 from headrace.gateway.watching.session import Session
 from headrace.gateway.watching.tickets import Tickets
 
+_log = logging.getLogger("headrace")
+
 UNKNOWN = 4401
 FORBIDDEN = 4403
 TRY_LATER = 1013
 INTRODUCTION_SECONDS = 5.0
+INSPECTION_SECONDS = 0.5
+"""How often it is asked whether keys still hold; they are remembered for four seconds."""
 
 _SCOPE = "jobs:read"
 
@@ -44,6 +48,8 @@ class Sockets:
         self._desk = desk
         self._feed = feed
         self._tickets = tickets
+        self._sessions: dict[Caller, set[Session]] = {}
+        self._inspection: asyncio.Task[None] | None = None
         self.routes = [WebSocketRoute("/v1/ws", self._serve)]
 
     async def _serve(self, socket: WebSocket) -> None:
@@ -58,15 +64,44 @@ class Sockets:
             return
         try:
             await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
-            caller = caller or await self._introduced(socket)
-            if caller is None:
-                return
             try:
-                await Session(socket, caller, self._desk, self._feed).run()
+                if caller is None:
+                    with self._desk.load.pausing():  # strangers take no place of those who work
+                        caller = await self._introduced(socket)
+                if caller is not None:
+                    await self._talk(Session(socket, caller, self._desk, self._feed), caller)
             except Problem as problem:
                 await socket.close(TRY_LATER, problem.title)
         except WebSocketDisconnect:
             pass  # it left while it was spoken to
+
+    async def _talk(self, session: Session, caller: Caller) -> None:
+        """Serve a client for as long as its key holds."""
+        self._sessions.setdefault(caller, set()).add(session)
+        if self._inspection is None:
+            self._inspection = asyncio.create_task(self._inspect())
+        try:
+            await session.run()
+        finally:
+            self._sessions[caller].discard(session)
+            if not self._sessions[caller]:
+                del self._sessions[caller]
+            if not self._sessions and self._inspection is not None:
+                self._inspection.cancel()
+                self._inspection = None
+
+    async def _inspect(self) -> None:
+        """Send those away whose key was revoked, has expired, or allows something else now."""
+        while True:
+            await asyncio.sleep(INSPECTION_SECONDS)
+            for caller in tuple(self._sessions):
+                try:
+                    holds = await self._desk.holds(caller)
+                except HeadraceError as error:
+                    _log.warning("whether a key still holds is not known: %s", error)
+                    continue
+                for session in () if holds else tuple(self._sessions.get(caller, ())):
+                    session.dismiss(UNKNOWN, "the key does not hold any more")
 
     async def _known(self, socket: WebSocket) -> Caller | None:
         """Return who asks, if the handshake says so; None: its first message has to.

@@ -67,7 +67,10 @@ class Tickets:
             await self._desk.answer(engine.apply(Delete(key, expect=entry.version)))
         except Conflict:  # somebody was faster
             raise _refused() from None
-        return msgspec.json.decode(entry.value, type=Caller)
+        caller = msgspec.json.decode(entry.value, type=Caller)
+        if not await self._desk.holds(caller):
+            raise _refused()
+        return caller
 
     async def _give(self, request: Request) -> Response:
         """Give a ticket to a caller; whoever shows it is that caller."""

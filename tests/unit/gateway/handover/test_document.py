@@ -91,3 +91,9 @@ def test_several_documents_in_one_text_may_have_as_many_members_each() -> None:
 
 def test_numbers_keep_their_kind() -> None:
     assert canonical(read(b"[1, 1.0, -0.0]", SMALL)) == b"[1,1.0,-0.0]"
+
+
+def test_a_name_that_is_there_twice_is_found_among_very_many() -> None:
+    members = ",".join(f'"{number}":0' for number in range(100_000))
+    with pytest.raises(Problem, match="'7' is there more than once"):
+        read(f'{{{members},"7":0}}'.encode(), Settings(), 1000)

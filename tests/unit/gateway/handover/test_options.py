@@ -121,6 +121,18 @@ def test_tenants_do_not_get_into_each_others_way() -> None:
     assert (options.unique_key, options.order_key) == ("acme/k", "acme/o")
     free = applied(Options(), Wishes(unique_key="k"), ANONYMOUS, NOW)
     assert free.unique_key == "k"
+    declared = applied(Options(unique_key="k", order_key="o"), Wishes(), TENANT, NOW)
+    assert (declared.unique_key, declared.order_key) == ("acme/k", "acme/o")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["headrace-parent", "headrace-received", "Headrace-Received", "tracestate", "traceparent"],
+)
+def test_nobody_says_where_a_job_comes_from_but_us(name: str) -> None:
+    with pytest.raises(Misfit, match="is reserved") as caught:
+        given(headers={name: "0.0"})
+    assert caught.value.name == "headers"
 
 
 def test_the_names_are_those_of_the_options() -> None:

@@ -27,3 +27,7 @@ def test_the_first_of_each_counts(
     fields: list[str], wait: int | None, *, respond_async: bool
 ) -> None:
     assert preferences(fields) == Preferences(wait, respond_async)
+
+
+def test_a_field_of_spaces_is_read_at_once() -> None:
+    assert preferences(["," + " " * 100_000 + ",wait=5"]) == Preferences(5)

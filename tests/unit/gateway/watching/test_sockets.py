@@ -17,6 +17,7 @@ from websockets.typing import Origin, Subprotocol
 
 from headrace.app import App
 from headrace.gateway import Caller, Gateway, Settings
+from headrace.gateway.door import keys
 from headrace.gateway.problem import Problem
 from headrace.gateway.watching import sockets
 from headrace.gateway.watching.order import PROTOCOL
@@ -190,6 +191,33 @@ def test_a_stop_sends_everybody_away(app: App) -> None:
         told = [json.loads(connection.recv(timeout=20)) for _ in range(2)]
         server.should_exit = True
         assert ended(connection) == (1012, told[-1]["cursor"])
+
+
+def test_a_key_that_is_revoked_closes_what_it_opened(app: App) -> None:
+    with served(Gateway(app, Settings())) as server:
+        now = app.clock.now()
+        key, token = keys.create(app.ids, now, scopes=("jobs:read",))
+        server.call(stored(app, key))
+        bearer = {"Authorization": f"Bearer {token}"}
+        unused = httpx2.post(f"{server.url}/v1/tickets", headers=bearer).json()["ticket"]
+        with connect(server.ws, additional_headers=bearer) as connection:
+            assert works(connection)
+            server.call(stored(app, keys.revoke(key, now)))
+            assert ended(connection)[0] == sockets.UNKNOWN
+        with pytest.raises(InvalidStatus):
+            connect(f"{server.ws}?ticket={unused}")
+
+
+async def stored(app: App, key: keys.Key) -> None:
+    """Store a key as it is now."""
+    await (await app.aintake()).engine.apply(key.put())
+
+
+def test_strangers_who_say_nothing_keep_nobody_out(app: App) -> None:
+    settings = Settings(max_requests=1)
+    with served(Gateway(app, settings, admit=admit)) as server, connect(server.ws):
+        headers = {"Authorization": "Bearer good"}
+        assert httpx2.get(f"{server.url}/v1/jobs", headers=headers).status_code == 200
 
 
 # What no client library would send ----------------------------------------------------------------
