@@ -139,8 +139,10 @@ class Server(uvicorn.Server):
         """Let those that wait hear where to go on, before their connections are closed."""
         loop = asyncio.get_running_loop()
         end = loop.time() + _PARTING_SECONDS
-        while self._gateway.waiting and loop.time() < end and not self.force_exit:
+        while not self.force_exit and self._gateway.waiting:
             await asyncio.sleep(_LOOK_SECONDS)
+            if loop.time() >= end:
+                break
 
     async def _cut(self) -> None:
         """Cut connections whose clients take nothing: closing them would wait for that."""
