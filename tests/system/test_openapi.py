@@ -28,7 +28,8 @@ def description() -> Any:
     @app.task(queue="mail")
     def send(to: list[str], text: str, copies: int | None = None) -> None: ...
 
-    gateway = Gateway(app, Settings(anonymous=True, hosts=("*",)))
+    settings = Settings(anonymous=True, hosts=("*",), wait_limit=0.2, wait_default=0.1)
+    gateway = Gateway(app, settings)
     yield schemathesis.openapi.from_asgi(DESCRIPTION, gateway)
     app.close()
 
@@ -43,6 +44,7 @@ def test_answers_are_as_described(description: Any) -> None:
             max_examples=EXAMPLES,
             deadline=None,
             derandomize=True,
+            phases=[hypothesis.Phase.generate],
             suppress_health_check=list(hypothesis.HealthCheck),
         )
         def try_out(case: Any) -> None:
