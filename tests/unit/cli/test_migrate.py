@@ -14,31 +14,33 @@ from tests.unit.cli.conftest import Shop, Terminal
 
 __all__ = ["postgresql", "postgresql_place"]
 
+KNOWN = database.SCHEMA_VERSION
+
 
 def test_a_file_is_made_and_told(terminal: Terminal) -> None:
     file = f"{terminal.folder}/shop.db"
     result = terminal("migrate", "--check")
     assert result.exit_code == Exit.FAILED
-    assert result.stdout == f"{file}: schema 0, to be brought to 1\n"
+    assert result.stdout == f"{file}: schema 0, to be brought to {KNOWN}\n"
     assert list(terminal.folder.iterdir()) == []
     assert terminal.json("migrate") == {
-        "location": file, "from": 0, "to": 1, "known": 1, "due": False
+        "location": file, "from": 0, "to": KNOWN, "known": KNOWN, "due": False
     }  # fmt: skip
     result = terminal("migrate", "--check")
-    assert (result.exit_code, result.stdout) == (Exit.OK, f"{file}: schema 1 is up to date\n")
+    assert (result.exit_code, result.stdout) == (Exit.OK, f"{file}: schema {KNOWN} is up to date\n")
 
 
 def test_a_file_in_use_is_brought_up_to_date(
     terminal: Terminal, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (job_id,) = shop.submit()
-    step = terminal.folder / "0002.sql"
+    step = terminal.folder / f"{KNOWN + 1:04}.sql"
     step.write_text("create table headrace_colour (name text)")
     monkeypatch.setattr(database, "_MIGRATIONS", [*database._MIGRATIONS, step])
-    monkeypatch.setattr(database, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(database, "SCHEMA_VERSION", KNOWN + 1)
     assert terminal("migrate", "--check").exit_code == Exit.FAILED
     result = terminal("migrate")
-    assert result.stdout == f"{terminal.folder}/shop.db: schema 1 brought to 2\n"
+    assert result.stdout == f"{terminal.folder}/shop.db: schema {KNOWN} brought to {KNOWN + 1}\n"
     assert shop.claim() == [job_id]
 
 

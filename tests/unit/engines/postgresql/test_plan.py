@@ -72,7 +72,7 @@ def test_what_a_plan_raises_and_what_is_raised_into_it_pass_through() -> None:
 
 
 def test_statements_are_files_and_all_of_them_are_used() -> None:
-    assert do("entry", "key", 1.0)[1] == ("key", 1.0)
+    assert do("entries_of", "[]", 1.0)[1] == ("[]", 1.0)
     folder = Path(plan.__file__).parent
     code = "".join(path.read_text() for path in folder.glob("*.py"))
     names = [path.stem for path in (folder / "sql").glob("*.sql")]
