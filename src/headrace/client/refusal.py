@@ -33,6 +33,12 @@ class Problem(msgspec.Struct, frozen=True):
     job_ids: tuple[str, ...] = ()
     queue: str = ""
 
+    @property
+    def place(self) -> str:
+        """Where the first thing is that does not fit, as a JSON Pointer; empty if it is not told."""
+        pointers = (error.get("pointer") for error in self.errors)
+        return next(filter(None, pointers), "")
+
 
 def refusal(answer: Answer) -> HeadraceError:
     """Return the error that an answer stands for."""
@@ -62,7 +68,7 @@ def _problem(answer: Answer) -> Problem:
 _MADE: dict[str, Callable[[str, Problem, Answer], HeadraceError]] = {
     "queue-full": lambda text, told, answer: QueueFull(text, told.queue, waiting(answer) or 1.0),
     "duplicate-job": lambda text, told, _: DuplicateJob(text, told.job_id),
-    "validation-failed": lambda text, _, __: InvalidArguments(text),
+    "validation-failed": lambda text, told, _: InvalidArguments(text, told.place),
     "unknown-task": lambda text, _, __: UnknownTask(text),
     "not-found": lambda text, _, __: JobNotFound(text),
     "payload-too-large": lambda text, _, __: PayloadTooLarge(text),

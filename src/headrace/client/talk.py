@@ -51,7 +51,7 @@ class Talk:
         self, task: str, arguments: Mapping[str, Any], options: Mapping[str, Any], key: str | None
     ) -> Plan[Snapshot]:
         """Hand one call over."""
-        call = {"task": task, "arguments": arguments, "options": _given(options)}
+        call = {"task": task, "arguments": arguments, "options": options}
         answer = yield from self._post("/v1/jobs", call, key)
         return _told(answer, Snapshot)
 
@@ -148,11 +148,6 @@ def _told(answer: Answer, kind: type[T]) -> T:
 def _asks_again(answer: Answer) -> bool:
     in_progress = answer.status == _CONFLICT and _IN_PROGRESS in answer.body
     return answer.status in _AGAIN or in_progress
-
-
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that say something."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _path(job_id: str) -> str:

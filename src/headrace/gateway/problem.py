@@ -145,6 +145,8 @@ def of(error: HeadraceError) -> Problem:
 def _members(error: HeadraceError) -> dict[str, Any]:
     if isinstance(error, DuplicateJob):
         return {"job_id": error.job_id}
+    if isinstance(error, QueueFull):
+        return {"queue": error.queue}
     return {"job_ids": error.job_ids} if isinstance(error, OutcomeUnknown) else {}
 
 

@@ -55,8 +55,11 @@ def test_what_a_problem_knows_is_in_the_error() -> None:
     assert duplicate.job_id == "1"
     assert isinstance(unknown, OutcomeUnknown)
     assert unknown.job_ids == ("1", "2")
+    misfit = refusal(problem("validation-failed", errors=[{"pointer": "/arguments/left"}]))
     assert isinstance(full, QueueFull)
     assert (full.queue, full.retry_after) == ("mail", 7.0)
+    assert isinstance(misfit, InvalidArguments)
+    assert misfit.pointer == "/arguments/left"
 
 
 def test_another_problem_is_told_by_its_kind() -> None:
