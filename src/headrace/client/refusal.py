@@ -35,7 +35,7 @@ class Problem(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """Where the first thing is that does not fit, as a JSON Pointer; empty if it is not told."""
+        """Where the first thing is that does not fit: a JSON Pointer; empty if nobody said."""
         pointers = (error.get("pointer") for error in self.errors)
         return next(filter(None, pointers), "")
 
