@@ -15,9 +15,10 @@ from typing import Any
 
 import uvicorn
 
-from headrace.errors import ConfigError, HeadraceError
+from headrace.errors import ConfigError, EngineClosed, HeadraceError
 from headrace.gateway.connection import connections
 from headrace.gateway.gateway import Gateway
+from headrace.reply import Reply
 from headrace.signals import heeded
 
 _BACKLOG = 2048
@@ -26,6 +27,7 @@ _WAITING_MESSAGES = 32
 _PARTING_SECONDS = 3.0
 _LOOK_SECONDS = 0.02
 _STUCK_SECONDS = 2.0
+_TICKS_BETWEEN_LOOKS = 20  # of uvicorn's ticks, ten a second
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -87,11 +89,14 @@ class Server(uvicorn.Server):
         self._gateway = gateway
         self._ending = ending
         self._hurrying = hurrying
+        self._closed: EngineClosed | None = None
 
     def serve_at(self, listener: socket.socket) -> None:
         """Serve at a socket, which is closed in the end. Signals reach only the main thread.
 
         Raises:
+            EngineClosed: the engine stopped after a failure, and the gateway therefore as well:
+                whoever keeps it running starts it anew.
             HeadraceError: it did not come to serve; the log says why.
         """
         try:
@@ -100,6 +105,20 @@ class Server(uvicorn.Server):
             raise HeadraceError("the gateway could not start; the lines above say why") from None
         finally:
             listener.close()
+        if self._closed is not None:
+            raise self._closed
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look now and then whether the engine still serves; return whether to stop (uvicorn)."""
+        if counter % _TICKS_BETWEEN_LOOKS == 0 and not self.should_exit:
+            engine = (await self._gateway.app.aintake()).engine
+            engine.load([]).listen(self._looked)
+        return await super().on_tick(counter)
+
+    def _looked(self, look: Reply[Any]) -> None:
+        if isinstance(look.error, EngineClosed) and self._closed is None and not self.should_exit:
+            self._closed = look.error
+            self.stop()
 
     def stop(self) -> None:
         """Begin an orderly stop; called again, hurry it. It may be called from any thread."""

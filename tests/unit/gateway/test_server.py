@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from headrace import App
-from headrace.errors import ConfigError, HeadraceError
+from headrace.errors import ConfigError, EngineClosed, HeadraceError
 from headrace.gateway import Caller, Gateway, Settings
 from headrace.gateway import server as module
 from headrace.gateway.caller import ANONYMOUS
@@ -52,6 +52,17 @@ def test_requests_are_finished_and_nothing_more_is_accepted(app: App) -> None:
         server.stop()
         assert told.result(30).status_code == 200
     assert order == [503]
+
+
+def test_it_ends_when_the_engine_has_stopped(app: App) -> None:
+    listener = listen("127.0.0.1", 0)
+    server = Server(Gateway(app, Settings(anonymous=True)))
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(server.serve_at, listener)
+        wait_until(lambda: server.started)
+        app.engine.close().wait(5)
+        with pytest.raises(EngineClosed):
+            ended.result(30)
 
 
 def test_the_second_signal_hurries(app: App) -> None:
