@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +16,18 @@ _LINUX_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # one of them may stand still while the machine sleeps, and the other one is corrected.
 _BSD_BOOT_NAMES = (b"kern.bootsessionuuid", b"kern.boottime")
 _LONGEST_NAME = 64
+
+
+def rfc3339(seconds: float) -> str:
+    """Return a moment, in seconds since 1970 UTC, as RFC 3339 writes it, with milliseconds."""
+    whole, microseconds = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_second(whole)}.{microseconds // 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    """Write a second; many jobs are accepted in one."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[: -len("+00:00")]
 
 
 class Clock(Protocol):

@@ -234,6 +234,21 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     drain_rate: float = 0.0
     due_in: float | None = None
 
+    def as_dict(self) -> dict[str, object]:
+        """Return it as JSON documents tell of it: those of the command line and of the gateway."""
+        return {
+            "queue": self.name,
+            "ready": self.ready,
+            "scheduled": self.scheduled,
+            "running": self.running,
+            "bytes": self.bytes,
+            "max_depth": self.limits.max_depth,
+            "max_bytes": self.limits.max_bytes,
+            "drain_rate": self.drain_rate,
+            "due_in": self.due_in,
+            "paused": self.paused,
+        }
+
     @property
     def depth(self) -> int:
         """Unfinished jobs: what `max_depth` limits."""

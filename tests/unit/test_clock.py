@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from headrace.clock import Clock, SystemClock
+from headrace.clock import Clock, SystemClock, rfc3339
 from headrace.errors import StorageUnfit
 
 
@@ -105,3 +105,8 @@ def test_a_system_that_does_not_name_its_boot_is_refused(
 def test_the_system_clock_is_a_clock() -> None:
     clock: Clock = SystemClock()
     assert clock.boot()
+
+
+def test_a_moment_is_written_to_the_millisecond() -> None:
+    assert rfc3339(1.5) == "1970-01-01T00:00:01.500Z"
+    assert rfc3339(1.9999996) == "1970-01-01T00:00:02.000Z"

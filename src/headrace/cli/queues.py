@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from headrace.cli import bulk
@@ -45,7 +43,7 @@ def list_queues(limit: int, cursor: str | None, *, as_json: bool) -> None:
     shown = rest[:limit]
     following = shown[-1].name if len(rest) > limit else None
     if as_json:
-        document({"queues": [_as_json(status) for status in shown], "cursor": following})
+        document({"queues": [status.as_dict() for status in shown], "cursor": following})
         return
     table(_COLUMNS, map(_row, shown))
     if following is not None:
@@ -111,18 +109,3 @@ def _row(status: QueueStatus) -> tuple[object, ...]:
         None if status.due_in is None else f"{status.due_in:.1f} s",
         "yes" if status.paused else None,
     )
-
-
-def _as_json(status: QueueStatus) -> dict[str, Any]:
-    return {
-        "queue": status.name,
-        "ready": status.ready,
-        "scheduled": status.scheduled,
-        "running": status.running,
-        "bytes": status.bytes,
-        "max_depth": status.limits.max_depth,
-        "max_bytes": status.limits.max_bytes,
-        "drain_rate": status.drain_rate,
-        "due_in": status.due_in,
-        "paused": status.paused,
-    }

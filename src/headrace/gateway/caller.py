@@ -8,7 +8,7 @@ import msgspec
 
 from headrace.gateway.quota import Quota
 from headrace.message import Message
-from headrace.trace import TAG
+from headrace.webhooks.event import HIDDEN_TAGS, TENANT_TAG
 
 SCOPES = (
     "jobs:submit",
@@ -23,9 +23,7 @@ SCOPES = (
 """What a key may be good for: submit; read; cancel and retry; see queues; pause them; register
 webhooks; read metrics; all of it."""
 
-TENANT_TAG = "tenant:"
-TRACE_TAG = TAG
-RESERVED_TAGS = (TENANT_TAG, TRACE_TAG)
+RESERVED_TAGS = HIDDEN_TAGS
 """Tags that begin so are the gateway's own: no client can set them, and none is shown them."""
 
 

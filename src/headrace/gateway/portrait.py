@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
+from headrace.clock import rfc3339
 from headrace.gateway.caller import RESERVED_TAGS
 from headrace.job import Progress
 from headrace.message import Message
@@ -21,10 +20,7 @@ _ETAG_BYTES = 12
 
 def moment(seconds: float | None) -> str | None:
     """Return a moment, in seconds since 1970 UTC, as RFC 3339 writes it."""
-    if seconds is None:
-        return None
-    whole, microseconds = divmod(round(seconds * 1_000_000), 1_000_000)
-    return f"{_second(whole)}.{microseconds // 1000:03d}Z"
+    return None if seconds is None else rfc3339(seconds)
 
 
 def accepted(message: Message, at: float, base: str = "") -> dict[str, Any]:
@@ -101,12 +97,6 @@ def etag(body: bytes) -> str:
 def encode(content: object) -> bytes:
     """Return a representation as JSON."""
     return msgspec.json.encode(content)
-
-
-@lru_cache(maxsize=64)
-def _second(seconds: int) -> str:
-    """Write a second; many jobs are accepted in one."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat()[: -len("+00:00")]
 
 
 def _head(message: Message, state: State, accepted_at: float) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Queues:
         engine = await self._desk.engine()
         found = {status.name: status for status in await self._desk.answer(engine.depth())}
         shown = [
-            _portrait(found.get(name) or QueueStatus(name=name))
+            (found.get(name) or QueueStatus(name=name)).as_dict()
             for name in sorted(self._declared() | found.keys())
             if caller.uses(name)
         ]
@@ -50,7 +50,7 @@ class Queues:
 
     async def _show(self, request: Request) -> Response:
         """Tell of one queue."""
-        return _answer(_portrait(await self._status(request, "queues:read")))
+        return _answer((await self._status(request, "queues:read")).as_dict())
 
     async def _pause(self, request: Request) -> Response:
         """Let workers take nothing more from a queue; what runs goes on."""
@@ -65,7 +65,7 @@ class Queues:
         engine = await self._desk.engine()
         await self._desk.answer(engine.apply(PauseQueue(status.name, paused)))
         (status,) = await self._desk.answer(engine.depth([status.name]))
-        return _answer(_portrait(status))
+        return _answer(status.as_dict())
 
     async def _autoscale(self, request: Request) -> Response:
         """Tell how much there is to do, as KEDA's scaler `metrics-api` reads it.
@@ -116,18 +116,3 @@ class Queues:
 
 def _answer(content: dict[str, Any]) -> Response:
     return Response(encode(content), 200, {"Cache-Control": "no-store"}, MEDIA_TYPE)
-
-
-def _portrait(status: QueueStatus) -> dict[str, Any]:
-    return {
-        "queue": status.name,
-        "ready": status.ready,
-        "scheduled": status.scheduled,
-        "running": status.running,
-        "bytes": status.bytes,
-        "max_depth": status.limits.max_depth,
-        "max_bytes": status.limits.max_bytes,
-        "drain_rate": status.drain_rate,
-        "due_in": status.due_in,
-        "paused": status.paused,
-    }

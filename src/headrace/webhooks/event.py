@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from headrace.clock import rfc3339
 from headrace.record import Failure, Record
+from headrace.trace import TAG
 
 MEDIA_TYPE = "application/cloudevents+json"
 
@@ -24,7 +25,7 @@ TYPES = (_ENDED + "succeeded", _ENDED + "cancelled", _ENDED + "dead", PRUNED)
 """The types that an endpoint can choose from; a ping comes only to who asked for it."""
 
 TENANT_TAG = "tenant:"
-HIDDEN_TAGS = (TENANT_TAG, "trace:")
+HIDDEN_TAGS = (TENANT_TAG, TAG)
 """Tags that begin so are the gateway's own, and not told."""
 
 RESULT_LIMIT = 16 * 1024
@@ -58,7 +59,7 @@ def ended(record: Record, event_id: str) -> Event:
         "queue": message.queue,
         "tags": _shown(message.tags),
         "attempt": record.attempt,
-        "finished_at": moment(record.finished_at or record.accepted_at),
+        "finished_at": rfc3339(record.finished_at or record.accepted_at),
         "result": result if fits else None,
         "failure": _failure(record.failure),
         "links": _links(record.id),
@@ -81,12 +82,6 @@ def ping(endpoint_id: str, event_id: str, at: float) -> Event:
     return _event(event_id, PING, at, endpoint_id, {"endpoint": endpoint_id}, None)
 
 
-def moment(seconds: float) -> str:
-    """Return a moment, in seconds since 1970 UTC, as RFC 3339 writes it."""
-    at = datetime.fromtimestamp(seconds, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def traceparent(trace: str | None) -> str | None:
     """Return a trace context, if it is a W3C `traceparent` (Trace Context §3.2)."""
     return trace if trace is not None and _TRACE.fullmatch(trace) else None
@@ -101,8 +96,8 @@ def _event(
         "source": _SOURCE,
         "type": kind,
         "subject": subject,
-        "time": moment(at),
-        "timestamp": moment(at),
+        "time": rfc3339(at),
+        "timestamp": rfc3339(at),
         "datacontenttype": "application/json",
     }
     if (parent := traceparent(trace)) is not None:

@@ -7,10 +7,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from headrace.gateway.caller import TENANT_TAG
 from headrace.gateway.watching.sight import Sight
 from headrace.message import Message
 from headrace.record import Filter, State
+from headrace.webhooks.event import TENANT_TAG
 
 
 class Channel(msgspec.Struct, frozen=True):
